@@ -1,0 +1,46 @@
+"""Refuses unknown option names with a sentence that suggests the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from .errors import ConfigError, InvalidRequest
+
+T = TypeVar("T", bound=type)
+
+
+def unknown_name_message(owner: str, name: str, known: Iterable[str]) -> str:
+    """`owner` has no option `name`: says so, suggests the nearest, lists all."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    suggestion = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{owner} has no option {name!r}.{suggestion} It takes: {', '.join(known)}."
+
+
+def refuses_unknown_options(error: type[InvalidRequest | ConfigError] = InvalidRequest) -> Callable[[T], T]:
+    """Class decorator: a wrong or missing argument of the constructor raises our `error`, not a TypeError."""
+
+    def decorate(cls: T) -> T:
+        original = cls.__init__
+        signature = inspect.signature(original)
+        known = [name for name in signature.parameters if name != "self"]
+
+        @functools.wraps(original)
+        def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+            for name in kwargs:
+                if name not in known:
+                    raise error(unknown_name_message(cls.__name__, name, known), param=name)
+            try:
+                signature.bind(self, *args, **kwargs)
+            except TypeError as problem:
+                raise error(f"{cls.__name__}: {problem}. It takes: {', '.join(known)}.") from None
+            original(self, *args, **kwargs)
+
+        cls.__init__ = checked
+        return cls
+
+    return decorate

@@ -1,0 +1,226 @@
+"""`EventStream`: the one thing that a backend, a chat and an agent answer with, and its async twin.
+
+A stream ends in `Finished` or raises one of our errors with `.partial`; after either, it is exhausted and closed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import Any, Generic, cast
+
+from typing_extensions import Self, TypeVar
+
+from .accumulator import Accumulator
+from .errors import AmbidexError, EngineError, IncompleteResponse
+from .events import Event, Finished, TextDelta
+from .reply import Reply
+
+E = TypeVar("E", default=Event)
+T = TypeVar("T", default=Any)
+
+
+class _StreamState(Generic[E]):
+    """What both twins share: the reply so far, and how a stream ends."""
+
+    def __init__(self, on_cancel: Callable[[], None] | None) -> None:
+        self._so_far = Accumulator()
+        self._on_cancel = on_cancel
+        self._cancelled = threading.Event()
+        self._ended = False
+
+    @property
+    def reply(self) -> Reply[Any]:
+        """The reply: partial until the stream has ended in `Finished`."""
+        return self._so_far.reply()
+
+    def cancel(self) -> None:
+        """Ends the stream in `Finished("cancelled")`. May be called from any thread, more than once."""
+        self._cancelled.set()
+        if self._on_cancel is not None and not self._ended:
+            self._on_cancel()
+
+    def _must_stop(self) -> bool:
+        """Whether a cancelled stream ends here; a source with `on_cancel` ends by itself."""
+        return self._cancelled.is_set() and self._on_cancel is None
+
+    def _ends(self, event: E) -> bool:
+        """Whether this event is the stream's last one."""
+        return isinstance(event, Finished)
+
+    def _accept(self, event: E) -> E:
+        if self._ends(event):
+            self._ended = True
+            if self._cancelled.is_set() and isinstance(event, Finished):
+                event = cast(E, self._so_far.cancelled(event))
+        self._so_far.add(cast(Event, event))
+        return event
+
+    def _cancelled_end(self) -> E:
+        finished = self._so_far.cancelled()
+        self._so_far.add(finished)
+        self._ended = True
+        return cast(E, finished)
+
+    def _failure(self, error: Exception) -> AmbidexError:
+        """The error to raise instead: ours, with the partial reply."""
+        if not isinstance(error, AmbidexError):
+            error = EngineError(f"The backend failed: {type(error).__name__}: {error}")
+        if error.partial is None:
+            error.partial = self.reply
+        return error
+
+    def _cut_off(self) -> AmbidexError:
+        return IncompleteResponse(
+            "The stream ended without a finish reason: the answer was cut off. What came is in .partial.",
+            partial=self.reply,
+        )
+
+
+class EventStream(_StreamState[E]):
+    """Iterates over events; a context manager. Breaking out of a `for` loop closes it.
+
+    `source` yields events, the last of them `Finished`. `on_cancel`, if given, makes the source end soon (called
+    from any thread); without it a cancelled source is closed before its next event.
+    """
+
+    def __init__(self, source: Iterator[E], *, on_cancel: Callable[[], None] | None = None) -> None:
+        super().__init__(on_cancel)
+        self._source = source
+
+    def __next__(self) -> E:
+        if self._ended:
+            raise StopIteration
+        if self._must_stop():
+            self.close()
+            return self._cancelled_end()
+        try:
+            event = next(self._source)
+        except StopIteration:
+            self._ended = True
+            if self._cancelled.is_set():
+                return self._cancelled_end()
+            raise self._cut_off() from None
+        except Exception as error:
+            self.close()
+            if self._cancelled.is_set():
+                return self._cancelled_end()
+            raise self._failure(error) from (error.__cause__ if isinstance(error, AmbidexError) else error)
+        accepted = self._accept(event)
+        if self._ended:
+            self.close()
+        return accepted
+
+    def __iter__(self) -> Iterator[E]:
+        try:
+            while not self._ended:
+                yield self.__next__()
+        finally:
+            self.close()
+
+    @property
+    def text(self) -> Iterator[str]:
+        """The text pieces of choice 0 only."""
+        for event in self:
+            if isinstance(event, TextDelta) and event.choice == 0 and event.text:
+                yield event.text
+
+    def close(self) -> None:
+        """Releases what the stream holds; a stream that had not ended is over. May be called again."""
+        self._ended = True
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
+
+    def __del__(self) -> None:
+        if not self._ended:
+            self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncEventStream(_StreamState[E]):
+    """The async twin of `EventStream`: `async for`, `async with`, `await stream.close()`."""
+
+    def __init__(self, source: AsyncIterator[E], *, on_cancel: Callable[[], None] | None = None) -> None:
+        super().__init__(on_cancel)
+        self._source = source
+
+    async def __anext__(self) -> E:
+        if self._ended:
+            raise StopAsyncIteration
+        if self._must_stop():
+            await self.close()
+            return self._cancelled_end()
+        try:
+            event = await anext(self._source)
+        except StopAsyncIteration:
+            self._ended = True
+            if self._cancelled.is_set():
+                return self._cancelled_end()
+            raise self._cut_off() from None
+        except Exception as error:
+            await self.close()
+            if self._cancelled.is_set():
+                return self._cancelled_end()
+            raise self._failure(error) from (error.__cause__ if isinstance(error, AmbidexError) else error)
+        except BaseException:
+            await self.close()
+            raise
+        accepted = self._accept(event)
+        if self._ended:
+            await self.close()
+        return accepted
+
+    async def __aiter__(self) -> AsyncIterator[E]:
+        try:
+            while not self._ended:
+                yield await anext(self)
+        finally:
+            await self.close()
+
+    @property
+    async def text(self) -> AsyncIterator[str]:
+        """The text pieces of choice 0 only."""
+        async for event in self:
+            if isinstance(event, TextDelta) and event.choice == 0 and event.text:
+                yield event.text
+
+    async def close(self) -> None:
+        """Releases what the stream holds; a stream that had not ended is over. May be called again."""
+        self._ended = True
+        close = getattr(self._source, "aclose", None)
+        if close is not None:
+            result = close()
+            if inspect.isawaitable(result):
+                await result
+
+    aclose = close
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def collect(stream: EventStream[Any]) -> Reply[Any]:
+    """Reads the stream to its end; the whole reply. Raises what the stream raises."""
+    for _ in stream:
+        pass
+    return stream.reply
+
+
+async def acollect(stream: AsyncEventStream[Any]) -> Reply[Any]:
+    """The async twin of `collect`."""
+    async for _ in stream:
+        pass
+    return stream.reply
