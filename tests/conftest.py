@@ -58,7 +58,7 @@ def few_torch_threads() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def loopback_only() -> Iterator[None]:
-    """Connections that would leave this machine fail the test, with an exception that no `except Exception` swallows."""
+    """Connections that would leave this machine fail the test; no `except Exception` swallows that."""
 
     def is_local(address: Any) -> bool:
         if not isinstance(address, tuple):  # a Unix socket's path
