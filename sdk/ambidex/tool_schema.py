@@ -1,0 +1,206 @@
+"""A tool's arguments: their JSON schema from a function's annotations, and the way from JSON back to Python values."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NoReturn, cast
+
+import typing_extensions
+
+from .errors import InvalidRequest
+from .schema_check import schema_problems
+
+MAX_PROBLEMS = 20
+"""Problems told to a model at once; a union can give one for each of its members."""
+
+
+class DeclaredArguments:
+    """Arguments whose JSON schema was given by hand. Raises `InvalidRequest` for what is no schema of an object."""
+
+    description = ""
+    takes_self = False
+
+    def __init__(self, tool_name: str, schema: Mapping[str, Any]) -> None:
+        if not isinstance(schema, Mapping):
+            raise InvalidRequest(
+                f"parameters of {tool_name} takes a JSON schema as a mapping, got {type(schema).__name__}.",
+                param="parameters",
+            )
+        try:
+            self.schema: dict[str, Any] = json.loads(json.dumps(dict(schema), allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as problem:
+            raise InvalidRequest(f"parameters of {tool_name} is not JSON: {problem}.", param="parameters") from None
+        properties = self.schema.setdefault("properties", {})
+        if self.schema.setdefault("type", "object") not in ("object", "dict") or not isinstance(properties, dict):
+            raise InvalidRequest(
+                f"parameters of {tool_name} must be the schema of an object: "
+                '{"type": "object", "properties": {argument: schema}, "required": [...]}.',
+                param="parameters",
+            )
+
+    def bind(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The arguments as they are, and what is wrong with them."""
+        bound = dict(arguments)
+        return bound, schema_problems(self.schema, bound)
+
+
+class FunctionArguments:
+    """The arguments of a function, described by its signature, annotations and docstring; read when first needed.
+
+    `names` are what annotations may refer to beside the function's globals. A **parameter is not shown to the model.
+    """
+
+    def __init__(self, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
+        self._function = function
+        self.names = names
+        try:
+            parameters = dict(inspect.signature(function).parameters)
+        except (TypeError, ValueError):
+            self._refuse("its signature cannot be read")
+        self.takes_self = next(iter(parameters), None) == "self"
+        if self.takes_self:
+            del parameters["self"]
+        for parameter in parameters.values():
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+                self._refuse(f"{parameter} has no name to be given by, and a model names its arguments")
+        self._parameters = {
+            name: parameter for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD
+        }
+
+    @property
+    def description(self) -> str:
+        return self._documentation[0]
+
+    @functools.cached_property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the arguments, without titles; nested types under `$defs`."""
+        import pydantic
+        import pydantic_core
+
+        try:
+            schema = cast("dict[str, Any]", _without_titles(self._adapter.json_schema()))
+        except pydantic.PydanticUserError as problem:
+            self._refuse(f"an annotation has no JSON schema: {problem.message}")
+        properties: dict[str, Any] = schema.setdefault("properties", {})
+        for name, parameter in self._parameters.items():
+            if parameter.default is not parameter.empty:
+                try:
+                    properties[name]["default"] = pydantic_core.to_jsonable_python(parameter.default)
+                except (ValueError, TypeError):
+                    continue  # a default that JSON cannot say: that the argument is optional is all the model sees
+        return schema
+
+    def bind(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The arguments rebuilt to the annotated types, and what is wrong with them."""
+        import pydantic
+
+        try:
+            text = json.dumps(dict(arguments))
+        except (TypeError, ValueError, RecursionError) as problem:
+            return {}, [f"not JSON: {problem}"]
+        try:
+            return self._adapter.validate_json(text), []
+        except pydantic.ValidationError as error:
+            found = error.errors(include_url=False, include_context=False)
+            return {}, [self._problem(item["loc"], item["type"], item["msg"], item["input"]) for item in found[:MAX_PROBLEMS]]
+
+    @functools.cached_property
+    def _adapter(self) -> Any:
+        """Validates the arguments as one typed dict, so that any parameter name goes."""
+        import pydantic
+
+        described = self._documentation[1]
+        fields: dict[str, Any] = {}
+        for name, parameter in self._parameters.items():
+            annotation = _with_description(self._annotations.get(name, Any), described.get(name))
+            required = parameter.default is parameter.empty
+            fields[name] = (typing_extensions.Required if required else typing_extensions.NotRequired)[annotation]
+        arguments = cast(Any, typing_extensions.TypedDict)("Arguments", fields)
+        arguments.__pydantic_config__ = pydantic.ConfigDict(extra="forbid")
+        try:
+            return pydantic.TypeAdapter(arguments)
+        except pydantic.PydanticUserError as problem:
+            self._refuse(f"an annotation is no type that JSON can carry: {problem.message}")
+
+    @functools.cached_property
+    def _annotations(self) -> dict[str, Any]:
+        function: Any = self._function
+        while isinstance(function, functools.partial):
+            function = function.func
+        if not inspect.isroutine(function):
+            function = type(function).__call__
+        try:
+            return typing_extensions.get_type_hints(function, localns=dict(self.names), include_extras=True)
+        except (NameError, TypeError, SyntaxError, AttributeError) as problem:
+            self._refuse(f"an annotation cannot be read: {problem}")
+
+    @functools.cached_property
+    def _documentation(self) -> tuple[str, dict[str, str]]:
+        """What the docstring says: about the function, and about each parameter."""
+        import docstring_parser
+
+        text = inspect.getdoc(self._function) or ""
+        try:
+            parsed = docstring_parser.parse(text)
+        except docstring_parser.ParseError:
+            return text, {}
+        about = "\n\n".join(filter(None, (parsed.short_description, parsed.long_description)))
+        return about, {item.arg_name.lstrip("*"): item.description for item in parsed.params if item.description}
+
+    def _problem(self, location: tuple[int | str, ...], kind: str, message: str, given: object) -> str:
+        path = ".".join(map(str, location)) or "arguments"
+        if kind == "extra_forbidden" and len(location) == 1:
+            return f"{path} is unknown; the arguments are: {', '.join(self._parameters) or 'none'}"
+        expected = self._expected(location[0]) if location else "an object"
+        if kind == "missing" and len(location) == 1:
+            return f"{path} is missing; expected {expected}"
+        return f"{path}: {message}, got {_shortened(json.dumps(given, ensure_ascii=False, default=repr))}; expected {expected}"
+
+    def _expected(self, name: int | str) -> str:
+        schema = self.schema["properties"].get(name, {})
+        if "$ref" in schema:
+            schema = self.schema["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+        return _shortened(json.dumps({key: schema[key] for key in schema if key != "default"}, ensure_ascii=False), 300)
+
+    def _refuse(self, why: str) -> NoReturn:
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        raise InvalidRequest(f"{name} cannot be a tool: {why}.", param="tools") from None
+
+
+def _with_description(annotation: Any, described: str | None) -> Any:
+    """The annotation with a description: its own if it has one, as text or as Field, else the docstring's."""
+    import pydantic
+    from pydantic.fields import FieldInfo
+
+    metadata: tuple[Any, ...] = ()
+    if typing.get_origin(annotation) is Annotated:
+        metadata = annotation.__metadata__
+    if any(isinstance(item, FieldInfo) and item.description for item in metadata):
+        return annotation
+    text = next((item for item in metadata if isinstance(item, str)), described)
+    return Annotated[annotation, pydantic.Field(description=text)] if text else annotation
+
+
+def _without_titles(schema: Any) -> Any:
+    """pydantic makes a title of every name, which tells a model nothing; names of properties stay, "title" too."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            kept[key] = {name: _without_titles(item) for name, item in value.items()}
+        elif key in ("default", "const", "enum", "examples"):
+            kept[key] = value
+        elif key != "title":
+            kept[key] = _without_titles(value)
+    return kept
+
+
+def _shortened(text: str, length: int = 120) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
