@@ -19,7 +19,8 @@ logging.getLogger("ambidex").addHandler(logging.NullHandler())
 _HOME = {
     "agent": "Agent AgentResult AsyncAgent",
     "backend": "Backend Capabilities connect",
-    "chat": "AsyncChat Chat",
+    "async_chat": "AsyncChat",
+    "chat": "Chat",
     "decoding": "Beams Greedy Sampling",
     "errors": "AmbidexError",
     "events": "Event Finished ReasoningDelta Restarted TextDelta TokenScored ToolCallDelta ToolCallStarted ToolCalled "
@@ -96,8 +97,9 @@ __all__ = [
 if TYPE_CHECKING:
     from . import errors, formats, messages, templates, testing
     from .agent import Agent, AgentResult, AsyncAgent
+    from .async_chat import AsyncChat
     from .backend import Backend, Capabilities, connect
-    from .chat import AsyncChat, Chat
+    from .chat import Chat
     from .decoding import Beams, Greedy, Sampling
     from .errors import AmbidexError
     from .events import (

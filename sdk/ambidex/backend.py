@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
-from .errors import AmbidexError, ConfigError
+from .decoding import Beams, Sampling
+from .errors import AmbidexError, ConfigError, Unsupported
 from .events import Event
+from .messages import Audio, Image
 from .reply import Reply
 from .request import Request
 from .stream import AsyncEventStream, EventStream
@@ -128,6 +130,34 @@ def last_release(backend: object) -> bool:
     return True
 
 
+def check_supported(request: Request, capabilities: Capabilities, name: str) -> None:
+    """Raises `Unsupported` if the request uses what `capabilities` says no to; what is unknown (None) passes."""
+    parts = [part for message in request.messages for part in message.parts]
+    decoding = request.decoding
+    uses = {
+        "chat": bool(request.messages),
+        "prompt": request.prompt is not None,
+        "tools": bool(request.tools),
+        "parallel_tool_calls": request.parallel_tool_calls is True,
+        "tool_choice": request.tool_choice not in ("auto", "none"),
+        "output": request.output is not None,
+        "reasoning": request.reasoning not in (None, False),
+        "logprobs": request.logprobs is not None,
+        "seed": isinstance(decoding, Sampling) and decoding.seed is not None,
+        "n": request.n > 1,
+        "beams": isinstance(decoding, Beams),
+        "processors": decoding is not None and bool(decoding.processors),
+        "images": any(isinstance(part, Image) for part in parts),
+        "audio": any(isinstance(part, Audio) for part in parts),
+        "trace": request.trace,
+    }
+    for option, used in uses.items():
+        if used and getattr(capabilities, option) is False:
+            raise Unsupported(
+                f"{name} cannot honour {option!r}, which this request uses; see its .capabilities.", param=option
+            )
+
+
 def backend_names() -> list[str]:
     """The prefixes that model strings may have."""
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
@@ -153,7 +183,9 @@ def _resolve(model: object) -> tuple[EntryPoint, str]:
         raise ConfigError(_no_such_backend(model, prefix, bool(colon), found))
     target = model if rest.startswith("//") else rest
     if not target:
-        raise ConfigError(f"{model!r} names a backend but no model, for instance {prefix + ':' + _EXAMPLES.get(prefix, 'NAME')!r}.")
+        raise ConfigError(
+            f"{model!r} names a backend but no model, for instance {prefix + ':' + _EXAMPLES.get(prefix, 'NAME')!r}."
+        )
     return found[prefix], target
 
 
@@ -167,7 +199,9 @@ def _no_such_backend(model: str, prefix: str, has_prefix: bool, names: Iterable[
     elif model.startswith(("./", "../", "/", "~")):
         suggestion = f" For a folder, write {'local:' + model!r}."
     elif "/" in model:
-        suggestion = f" For the Hub's model, write {'local:' + model!r} (in this process) or {'hf:' + model!r} (remote)."
+        suggestion = (
+            f" For the Hub's model, write {'local:' + model!r} (in this process) or {'hf:' + model!r} (remote)."
+        )
     else:
         suggestion = f" Did you mean {'local:' + model!r}?"
     return f"{model!r} names no backend.{suggestion} Known prefixes: {', '.join(name + ':' for name in names)}"
@@ -181,9 +215,9 @@ def _load(entry_point: EntryPoint) -> Callable[..., Any]:
 def _frozen(value: Any) -> Any:
     """`value` as something hashable; what cannot be compared by value is compared by identity."""
     if isinstance(value, dict):
-        return tuple(sorted((key, _frozen(item)) for key, item in value.items()))
+        return frozenset((key, _frozen(item)) for key, item in cast("dict[Any, Any]", value).items())
     if isinstance(value, (list, tuple, set)):
-        return (type(value).__name__, *map(_frozen, value))
+        return (type(value).__name__, *map(_frozen, cast("Iterable[Any]", value)))
     try:
         hash(value)
     except TypeError:

@@ -9,9 +9,9 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import Any, Generic, cast
+from typing import Any, Generic, Self, cast
 
-from typing_extensions import Self, TypeVar
+from typing_extensions import TypeVar
 
 from .accumulator import Accumulator
 from .errors import AmbidexError, EngineError, IncompleteResponse
@@ -22,10 +22,25 @@ E = TypeVar("E", default=Event)
 T = TypeVar("T", default=Any)
 
 
+class Watcher(Generic[E]):
+    """Sits inside a stream: sees every event before the reader does, and learns how it ended."""
+
+    def accept(self, event: E) -> E:
+        """What the reader gets for `event`; raises to end the stream in an error."""
+        return event
+
+    def failed(self, error: AmbidexError) -> None:
+        """The stream ends in this error."""
+
+    def closed(self) -> None:
+        """The stream is over, however it ended. May be called again."""
+
+
 class _StreamState(Generic[E]):
     """What both twins share: the reply so far, and how a stream ends."""
 
-    def __init__(self, on_cancel: Callable[[], None] | None) -> None:
+    def __init__(self, on_cancel: Callable[[], None] | None, watcher: Watcher[E] | None) -> None:
+        self._watcher: Watcher[E] = Watcher() if watcher is None else watcher
         self._so_far = Accumulator()
         self._on_cancel = on_cancel
         self._cancelled = threading.Event()
@@ -55,22 +70,20 @@ class _StreamState(Generic[E]):
             self._ended = True
             if self._cancelled.is_set() and isinstance(event, Finished):
                 event = cast(E, self._so_far.cancelled(event))
+        event = self._watcher.accept(event)
         self._so_far.add(cast(Event, event))
         return event
 
     def _cancelled_end(self) -> E:
-        finished = self._so_far.cancelled()
-        self._so_far.add(finished)
-        self._ended = True
-        return cast(E, finished)
+        return self._accept(cast(E, self._so_far.cancelled()))
 
     def _failure(self, error: Exception) -> AmbidexError:
         """The error to raise instead: ours, with the partial reply."""
-        if not isinstance(error, AmbidexError):
-            error = EngineError(f"The backend failed: {type(error).__name__}: {error}")
-        if error.partial is None:
-            error.partial = self.reply
-        return error
+        failure = as_ambidex_error(error)
+        if failure.partial is None:
+            failure.partial = self.reply
+        self._watcher.failed(failure)
+        return failure
 
     def _cut_off(self) -> AmbidexError:
         return IncompleteResponse(
@@ -86,8 +99,10 @@ class EventStream(_StreamState[E]):
     from any thread); without it a cancelled source is closed before its next event.
     """
 
-    def __init__(self, source: Iterator[E], *, on_cancel: Callable[[], None] | None = None) -> None:
-        super().__init__(on_cancel)
+    def __init__(
+        self, source: Iterator[E], *, on_cancel: Callable[[], None] | None = None, watcher: Watcher[E] | None = None
+    ) -> None:
+        super().__init__(on_cancel, watcher)
         self._source = source
 
     def __next__(self) -> E:
@@ -97,21 +112,24 @@ class EventStream(_StreamState[E]):
             self.close()
             return self._cancelled_end()
         try:
-            event = next(self._source)
+            event = self._accept(next(self._source))
         except StopIteration:
-            self._ended = True
+            self.close()
             if self._cancelled.is_set():
                 return self._cancelled_end()
-            raise self._cut_off() from None
+            raise self._failure(self._cut_off()) from None
         except Exception as error:
             self.close()
             if self._cancelled.is_set():
                 return self._cancelled_end()
-            raise self._failure(error) from (error.__cause__ if isinstance(error, AmbidexError) else error)
-        accepted = self._accept(event)
+            failure = self._failure(error)
+            raise failure from failure.__cause__
+        except BaseException:
+            self.close()
+            raise
         if self._ended:
             self.close()
-        return accepted
+        return event
 
     def __iter__(self) -> Iterator[E]:
         try:
@@ -130,6 +148,7 @@ class EventStream(_StreamState[E]):
     def close(self) -> None:
         """Releases what the stream holds; a stream that had not ended is over. May be called again."""
         self._ended = True
+        self._watcher.closed()
         close = getattr(self._source, "close", None)
         if close is not None:
             close()
@@ -141,15 +160,23 @@ class EventStream(_StreamState[E]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 class AsyncEventStream(_StreamState[E]):
     """The async twin of `EventStream`: `async for`, `async with`, `await stream.close()`."""
 
-    def __init__(self, source: AsyncIterator[E], *, on_cancel: Callable[[], None] | None = None) -> None:
-        super().__init__(on_cancel)
+    def __init__(
+        self,
+        source: AsyncIterator[E],
+        *,
+        on_cancel: Callable[[], None] | None = None,
+        watcher: Watcher[E] | None = None,
+    ) -> None:
+        super().__init__(on_cancel, watcher)
         self._source = source
 
     async def __anext__(self) -> E:
@@ -159,24 +186,24 @@ class AsyncEventStream(_StreamState[E]):
             await self.close()
             return self._cancelled_end()
         try:
-            event = await anext(self._source)
+            event = self._accept(await anext(self._source))
         except StopAsyncIteration:
-            self._ended = True
+            await self.close()
             if self._cancelled.is_set():
                 return self._cancelled_end()
-            raise self._cut_off() from None
+            raise self._failure(self._cut_off()) from None
         except Exception as error:
             await self.close()
             if self._cancelled.is_set():
                 return self._cancelled_end()
-            raise self._failure(error) from (error.__cause__ if isinstance(error, AmbidexError) else error)
+            failure = self._failure(error)
+            raise failure from failure.__cause__
         except BaseException:
             await self.close()
             raise
-        accepted = self._accept(event)
         if self._ended:
             await self.close()
-        return accepted
+        return event
 
     async def __aiter__(self) -> AsyncIterator[E]:
         try:
@@ -195,6 +222,7 @@ class AsyncEventStream(_StreamState[E]):
     async def close(self) -> None:
         """Releases what the stream holds; a stream that had not ended is over. May be called again."""
         self._ended = True
+        self._watcher.closed()
         close = getattr(self._source, "aclose", None)
         if close is not None:
             result = close()
@@ -212,15 +240,26 @@ class AsyncEventStream(_StreamState[E]):
         await self.close()
 
 
+def as_ambidex_error(error: Exception) -> AmbidexError:
+    """The error itself if it is ours, else one that says what the backend raised."""
+    if isinstance(error, AmbidexError):
+        return error
+    failure = EngineError(f"The backend failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
 def collect(stream: EventStream[Any]) -> Reply[Any]:
     """Reads the stream to its end; the whole reply. Raises what the stream raises."""
-    for _ in stream:
-        pass
+    with stream:
+        for _ in stream:
+            pass
     return stream.reply
 
 
 async def acollect(stream: AsyncEventStream[Any]) -> Reply[Any]:
     """The async twin of `collect`."""
-    async for _ in stream:
-        pass
+    async with stream:
+        async for _ in stream:
+            pass
     return stream.reply
