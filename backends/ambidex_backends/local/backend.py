@@ -1,0 +1,171 @@
+"""`LocalBackend`: requests in, events out, through a model in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ambidex.backend import Capabilities, Observer, last_release, notify
+from ambidex.decoding import check_integer
+from ambidex.errors import AmbidexError, ConfigError, MissingExtra, Unsupported
+from ambidex.option_names import refuses_unknown_options
+from ambidex.reply import Reply
+from ambidex.request import Request
+from ambidex.stream import AsyncEventStream, EventStream, collect
+
+if TYPE_CHECKING:
+    from .tokenizer import Tokenizer
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+DEFAULT_CACHE_BYTES = 2 * 1024**3
+
+
+@refuses_unknown_options(ConfigError)
+class LocalBackend:
+    """A causal language model in this process.
+
+    model             "pocket" (the model in the box), a folder, or a Hub id with an optional "@revision"
+    device            "auto" (CUDA, else MPS, else CPU) or a torch device such as "cuda:1"
+    dtype             "auto" (the checkpoint's), "float32", "bfloat16" or "float16"
+    quantize          None; other values are not supported yet and refused
+    revision          a Hub model's branch, tag or commit
+    local_files_only  True: never ask the Hub
+    max_context       tokens of prompt and answer together, if less than the model's own limit
+    cache_bytes       memory for keys and values kept for later requests with the same beginning; 0 keeps none
+    observe           called with every request, event and error
+
+    The weights are loaded here, with progress on a terminal. Raises `MissingExtra` without PyTorch or transformers,
+    `ModelNotFound`, `CorruptWeights`, `UntrustedArtifact`, `ModelLoadError` for a folder that is not a whole model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        quantize: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool | None = None,
+        max_context: int | None = None,
+        cache_bytes: int | None = None,
+        observe: Observer | None = None,
+    ) -> None:
+        if quantize is not None:
+            raise Unsupported(f"quantize={quantize!r}: weights are not quantised yet; dtype='bfloat16' halves them.")
+        check_integer(max_context, "max_context", at_least=2)
+        check_integer(cache_bytes, "cache_bytes", at_least=0)
+        try:
+            from .runtime import Runtime
+        except ImportError as error:
+            raise MissingExtra(
+                f"A model in this process needs PyTorch and transformers, and {error.name} is not installed: "
+                "pip install 'ambidex[local]'"
+            ) from None
+        self.model = model
+        self._observe = observe
+        self._runtime = Runtime(
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            local_files_only=local_files_only,
+            max_context=max_context,
+            cache_bytes=DEFAULT_CACHE_BYTES if cache_bytes is None else cache_bytes,
+        )
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Pieces, ids and control tokens of this model."""
+        return self._runtime.tokenizer
+
+    @property
+    def capabilities(self) -> Capabilities:
+        chats = self._runtime.template is not None
+        return Capabilities(
+            chat=chats,
+            prompt=True,
+            tools=chats,
+            parallel_tool_calls=False,
+            tool_choice=False,
+            output=False,
+            reasoning=None,
+            logprobs=True,
+            seed=True,
+            n=False,
+            beams=False,
+            processors=True,
+            images=False,
+            audio=False,
+            trace=False,
+            context_length=self._runtime.context_length,
+        )
+
+    def refresh(self) -> Capabilities:
+        """The same as `capabilities`: a model in this process is known without asking."""
+        return self.capabilities
+
+    async def arefresh(self) -> Capabilities:
+        """The async twin of `refresh`."""
+        return self.capabilities
+
+    def stream(self, request: Request, /) -> EventStream:
+        """The answer as it comes.
+
+        Raises what is wrong with the request before anything is computed: `Unsupported`, `InvalidRequest`,
+        `ContextLengthExceeded`, `MissingChatTemplate`, `TemplateError`, `Overloaded`, `BackendClosed`.
+        """
+        from .answer import AnswerSource
+
+        with self._observed(request):
+            source = AnswerSource(self._runtime, request, self._observe)
+        return EventStream(source, on_cancel=source.cancel)
+
+    def astream(self, request: Request, /) -> AsyncEventStream:
+        """The async twin of `stream`; to be called in a running event loop."""
+        from .answer import AsyncAnswerSource
+
+        with self._observed(request):
+            source = AsyncAnswerSource(self._runtime, request, self._observe)
+        return AsyncEventStream(source, on_cancel=source.cancel)
+
+    def count(self, request: Request, /) -> int:
+        """Tokens of the request's prompt, chat template and tools included. Raises as `stream` does."""
+        return len(self._runtime.prompt(request).ids)
+
+    def batch(self, requests: Sequence[Request], /) -> list[Reply[Any] | AmbidexError]:
+        """Replies in the order of the requests; one that fails gives its error, and the others go on."""
+        streams = [_outcome(self.stream, request) for request in requests]
+        return [stream if isinstance(stream, AmbidexError) else _outcome(collect, stream) for stream in streams]
+
+    def close(self) -> None:
+        """Ends running requests with `BackendClosed` and frees the model, unless others share it from `connect`."""
+        if last_release(self):
+            self._runtime.close()
+
+    async def aclose(self) -> None:
+        """The async twin of `close`."""
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        return f"LocalBackend({self.model!r}, device={str(self._runtime.device)!r}, dtype={self._runtime.dtype_name!r})"
+
+    @contextmanager
+    def _observed(self, request: Request) -> Iterator[None]:
+        notify(self._observe, request)
+        try:
+            yield
+        except AmbidexError as error:
+            notify(self._observe, error)
+            raise
+
+
+def _outcome(call: Callable[[A], R], argument: A) -> R | AmbidexError:
+    try:
+        return call(argument)
+    except AmbidexError as error:
+        return error

@@ -1,0 +1,232 @@
+"""What a loaded model consists of: weights, tokenizer, chat template, tool-call format, and the engine over them."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ambidex import formats
+from ambidex.decoding import Beams
+from ambidex.errors import ContextLengthExceeded, InvalidRequest, MissingChatTemplate, Unsupported
+from ambidex.request import Request
+from ambidex.templates import ChatTemplate
+from transformers.cache_utils import Cache, DynamicCache, get_layer_types_and_kwargs
+
+from . import weights
+from .cache import KVCache, PrefixStore
+from .engine import Engine
+from .sampling import ModelDefaults, make_sampler
+from .sequence import Output, Sequence
+from .stops import StopMatcher
+from .tokenizer import Tokenizer
+
+DEFAULT_MAX_TOKENS = 1024
+PLAIN_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "dummy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request's prompt as ids, and how its answer is to be read."""
+
+    ids: list[int]
+    ends: frozenset[int]
+    hidden: frozenset[int]
+    parser: formats.Parser | None
+
+
+class Runtime:
+    """A model in memory. Made once for each `LocalBackend`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        device: str,
+        dtype: str,
+        revision: str | None,
+        local_files_only: bool | None,
+        max_context: int | None,
+        cache_bytes: int,
+    ) -> None:
+        loaded = weights.load(name, device=device, dtype=dtype, revision=revision, local_files_only=local_files_only)
+        self.name = name
+        self.device = loaded.device
+        self.dtype = loaded.dtype
+        self.tokenizer = Tokenizer(loaded.tokenizer)
+        self._model = loaded.model
+        accepted = inspect.signature(loaded.model.forward).parameters
+        self._cache_name = "past_key_values" if "past_key_values" in accepted else "cache_params"
+        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
+        self._embeddings = int(loaded.model.get_input_embeddings().weight.shape[0])
+        self._generation = loaded.model.generation_config
+        self._defaults = _model_defaults(self._generation)
+        self.context_length = _context_length(loaded.model.config, max_context)
+        self.template = _chat_template(loaded)
+        self._format = self._detect_format()
+        self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.model.config.eos_token_id)
+        self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
+        plain = keeps_all_positions(loaded.model.config)
+        self.engine = Engine(
+            self._forward,
+            self._describe,
+            device=loaded.device,
+            prefixes=PrefixStore(cache_bytes) if plain else None,
+            new_cache=KVCache if plain else lambda: DynamicCache(config=loaded.model.config),
+        )
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+    def submit(self, request: Request, prompt: Prompt, emit: Callable[[Output], None]) -> Sequence:
+        """Hands a request to the engine, whose thread calls `emit` with what comes."""
+        sequence = Sequence(
+            ids=list(prompt.ids),
+            sampler=make_sampler(
+                request.decoding, self._defaults, prompt_length=len(prompt.ids), ends=prompt.ends
+            ),
+            detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden),
+            stops=StopMatcher(request.stops),
+            ends=prompt.ends,
+            max_tokens=self._max_tokens(request, len(prompt.ids)),
+            deadline=time.monotonic() + request.seconds,
+            seconds=request.seconds,
+            logprobs=request.logprobs,
+            emit=emit,
+        )
+        self.engine.submit(sequence)
+        return sequence
+
+    def prompt(self, request: Request) -> Prompt:
+        """Checks the request and makes its prompt.
+
+        Raises `Unsupported`, `MissingChatTemplate`, `ContextLengthExceeded`, `InvalidRequest`, `TemplateError`.
+        """
+        _refuse_unsupported(request)
+        prompt = self._raw_prompt(request) if request.raw_prompt is not None else self._chat_prompt(request)
+        asked, limit = len(prompt.ids), self.context_length
+        if not asked:
+            raise InvalidRequest("The prompt has no tokens: give at least one.")
+        if limit is not None and asked >= limit:
+            raise ContextLengthExceeded(
+                f"The prompt has {asked} tokens, and the model's context of {limit} must hold prompt and answer: "
+                f"shorten it to at most {limit - 1}.",
+                asked=asked,
+                limit=limit,
+            )
+        return prompt
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def _raw_prompt(self, request: Request) -> Prompt:
+        assert request.raw_prompt is not None
+        if request.tools:
+            raise InvalidRequest("tools need messages: a raw prompt has no chat template that could offer them.")
+        ids = self.tokenizer.raw_prompt(request.raw_prompt)
+        if ids and max(ids) >= self._embeddings:
+            raise InvalidRequest(f"prompt has id {max(ids)}, but the model's ids end at {self._embeddings - 1}.", param="prompt")
+        return Prompt(ids, self._ends, self.tokenizer.special_ids, None)
+
+    def _chat_prompt(self, request: Request) -> Prompt:
+        if self.template is None:
+            raise MissingChatTemplate(
+                f"{self.name!r} has no chat template, so it takes no messages: it may be a base model. "
+                "Use Request(prompt=...), or a model that was trained for chat."
+            )
+        tools = () if request.tool_choice == "none" else request.tool_list
+        rendered = self.template.render(request.messages, tools, reasoning=request.reasoning)
+        shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.markers}
+        parser = self._format.parser(tools or None, starts_in_reasoning=rendered.starts_in_reasoning)
+        return Prompt(rendered.ids, self._chat_ends, self.tokenizer.special_ids - shown, parser)
+
+    def _max_tokens(self, request: Request, prompt_length: int) -> int:
+        left = None if self.context_length is None else self.context_length - prompt_length
+        asked = request.max_tokens or self._generation.max_new_tokens
+        if asked is None and (whole := self._generation.max_length):
+            asked = max(1, whole - prompt_length)
+        asked = asked or DEFAULT_MAX_TOKENS
+        return asked if left is None else min(asked, left)
+
+    def _forward(self, ids: torch.Tensor, cache: Cache) -> torch.Tensor:
+        """Logits [V] of the last position, float32."""
+        output = self._model(input_ids=ids, use_cache=True, **{self._cache_name: cache}, **self._last_only)
+        logits: torch.Tensor = output.logits
+        return logits[0, -1].float()
+
+    def _describe(self, id: int) -> tuple[str, bytes]:
+        piece = self.tokenizer.piece(id)
+        return piece.text, piece.bytes
+
+    def _detect_format(self) -> formats.Format:
+        source = self.template.source if self.template is not None else ""
+        return formats.get(formats.detect(source, tuple(self.tokenizer.special)) or "hermes")
+
+    def _template_ends(self, eos: int | None) -> frozenset[int]:
+        """A chat's turn also ends with the tokenizer's own end, and with what its format ends turns with."""
+        control = self.tokenizer.special
+        return _ids(eos) | {control[spelling] for spelling in self._format.stop_tokens if spelling in control}
+
+
+def _refuse_unsupported(request: Request) -> None:
+    """What the engine cannot do yet, in a plain sentence each."""
+    refusals = {
+        "decoding": isinstance(request.decoding, Beams) and "beam search is not there yet; use Greedy or Sampling",
+        "banned": request.decoding is not None
+        and bool(request.decoding.banned)
+        and "banned texts are not there yet; use logit_bias for single tokens",
+        "n": request.n > 1 and "several answers at once are not there yet; send the request again",
+        "output": request.output is not None and "a model in this process cannot be held to a type yet",
+        "trace": request.trace and "tracing is not there yet",
+        "tool_choice": request.tool_choice not in ("auto", "none")
+        and "a model in this process cannot be made to call a tool yet; use tool_choice='auto'",
+        "parallel_tool_calls": request.parallel_tool_calls is False
+        and "a model in this process cannot be held to one call at a time yet",
+        "extra": bool(request.extra) and "a model in this process takes no extra options",
+    }
+    for option, sentence in refusals.items():
+        if sentence:
+            raise Unsupported(f"{option}: {sentence}.", param=option)
+
+
+def _chat_template(loaded: weights.LoadedModel) -> ChatTemplate | None:
+    try:
+        return ChatTemplate.from_pretrained(loaded.folder)
+    except MissingChatTemplate:
+        return None
+
+
+def _model_defaults(generation: Any) -> ModelDefaults:
+    return ModelDefaults(
+        do_sample=bool(generation.do_sample),
+        temperature=generation.temperature,
+        top_k=generation.top_k,
+        top_p=generation.top_p,
+        min_p=generation.min_p,
+        typical_p=generation.typical_p,
+        repetition_penalty=generation.repetition_penalty,
+        no_repeat_ngram=generation.no_repeat_ngram_size,
+    )
+
+
+def _context_length(config: Any, max_context: int | None) -> int | None:
+    """The model's own limit under its several names, or less if asked; None if it has none."""
+    text = config.get_text_config(decoder=True)
+    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "max_seq_len", "n_ctx")
+    own = next((value for name in names if isinstance(value := getattr(text, name, None), int) and value > 0), None)
+    return min(value for value in (own, max_context) if value is not None) if own or max_context else None
+
+
+def _ids(value: object) -> frozenset[int]:
+    """An end-of-sequence setting: absent, one id or several."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return frozenset(item for item in items if isinstance(item, int) and item >= 0)
+
+
+def keeps_all_positions(config: Any) -> bool:
+    """Whether every layer is attention with keys and values, so that a prefix of its cache can be taken up again."""
+    return set(get_layer_types_and_kwargs(config.get_text_config(decoder=True))[0]) <= PLAIN_ATTENTION

@@ -1,0 +1,241 @@
+"""From scores to a token: processors, which change the logits, and the draw.
+
+All work on one row of float32 logits [V]. A processor is a function `(logits, seen) -> logits`, where `seen` are the
+ids so far. The order is that of transformers: penalties, bans, temperature, top-k, top-p, min-p, typical-p; then
+the caller's own processors.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from ambidex.decoding import Decoding, Greedy, LogitsProcessor, Sampling
+from ambidex.errors import EngineError, InvalidRequest
+
+Processor = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
+
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDefaults:
+    """What the model's generation config says about decoding; None where it is silent."""
+
+    do_sample: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repetition_penalty: float | None = None
+    no_repeat_ngram: int | None = None
+
+
+class Sampler:
+    """Picks the next id of one sequence; holds its processors and its own random numbers."""
+
+    def __init__(self, processors: Sequence[Processor], generator: random.Random | None) -> None:
+        self._processors = tuple(processors)
+        self._generator = generator  # None: greedy
+
+    def pick(self, logits: torch.Tensor, seen: Sequence[int]) -> int:
+        """The next id, from raw logits [V]. Raises `InvalidRequest` if the processors leave no token."""
+        for processor in self._processors:
+            logits = processor(logits, seen)
+        best, index = logits.max(dim=-1)
+        if not torch.isfinite(best):
+            raise InvalidRequest("No token is allowed here: the bans, biases and processors exclude the whole vocabulary.")
+        if self._generator is None:
+            return int(index)
+        return _draw(torch.softmax(logits, dim=-1), self._generator.random())
+
+
+def make_sampler(
+    decoding: Decoding | None, defaults: ModelDefaults, *, prompt_length: int, ends: frozenset[int]
+) -> Sampler:
+    """The sampler for a request: its own fields first, the model's defaults where they are None."""
+    asked = decoding if decoding is not None else (Sampling() if defaults.do_sample else Greedy())
+    processors: list[Processor] = []
+    if (penalty := _first(asked.repetition_penalty, defaults.repetition_penalty, 1.0)) != 1.0:
+        processors.append(repetition_penalty(penalty))
+    frequency, presence = asked.frequency_penalty or 0.0, asked.presence_penalty or 0.0
+    if frequency or presence:
+        processors.append(occurrence_penalties(frequency, presence, prompt_length))
+    if asked.logit_bias:
+        processors.append(logit_bias(asked.logit_bias))
+    if size := _first(asked.no_repeat_ngram, defaults.no_repeat_ngram, 0):
+        processors.append(no_repeat_ngram(int(size)))
+    if asked.min_tokens:
+        processors.append(min_tokens(asked.min_tokens, prompt_length, ends))
+    generator = None
+    if isinstance(asked, Sampling):
+        temperature = _first(asked.temperature, defaults.temperature, 1.0)
+        if temperature > 0.0:
+            generator = random.Random(asked.seed)
+            processors += _shapers(asked, defaults, temperature)
+    processors += [_checked(processor) for processor in asked.processors]
+    return Sampler(processors, generator)
+
+
+def _shapers(asked: Sampling, defaults: ModelDefaults, by: float) -> list[Processor]:
+    """What shapes the distribution that is drawn from."""
+    shapers: list[Processor] = []
+    if by != 1.0:
+        shapers.append(temperature(by))
+    if count := int(_first(asked.top_k, defaults.top_k, 0)):
+        shapers.append(top_k(count))
+    if (mass := _first(asked.top_p, defaults.top_p, 1.0)) < 1.0:
+        shapers.append(top_p(mass))
+    if share := _first(asked.min_p, defaults.min_p, 0.0):
+        shapers.append(min_p(share))
+    if (mass := _first(asked.typical_p, defaults.typical_p, 1.0)) < 1.0:
+        shapers.append(typical_p(mass))
+    return shapers
+
+
+def repetition_penalty(penalty: float) -> Processor:
+    """Scores of ids seen, in prompt or answer: positive ones divided, negative ones multiplied (CTRL, 1909.05858)."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        ids = torch.tensor(list(set(seen)), device=logits.device)
+        scores = logits[ids]
+        return logits.index_put((ids,), torch.where(scores < 0, scores * penalty, scores / penalty))
+
+    return process
+
+
+def occurrence_penalties(frequency: float, presence: float, prompt_length: int) -> Processor:
+    """OpenAI's penalties over the answer: `frequency` per occurrence, `presence` once."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        answer = seen[prompt_length:]
+        if not answer:
+            return logits
+        ids, counts = torch.tensor(answer, device=logits.device).unique(return_counts=True)
+        return logits.index_put((ids,), logits[ids] - frequency * counts - presence)
+
+    return process
+
+
+def logit_bias(bias: Mapping[int, float]) -> Processor:
+    """A number added to the logit of each id; ids beyond the vocabulary are refused at the first step."""
+    ids, values = list(bias), list(bias.values())
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        if max(ids) >= logits.shape[-1]:
+            raise InvalidRequest(f"logit_bias has id {max(ids)}, but the vocabulary ends at {logits.shape[-1] - 1}.")
+        index = torch.tensor(ids, device=logits.device)
+        return logits.index_put((index,), logits[index] + torch.tensor(values, device=logits.device))
+
+    return process
+
+
+def no_repeat_ngram(size: int) -> Processor:
+    """No n-gram of `size` ids occurs twice, prompt included."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        last = list(seen[len(seen) - size + 1 :]) if size > 1 else []
+        if len(seen) < size:
+            return logits
+        banned = [seen[end] for end in range(size - 1, len(seen)) if list(seen[end - size + 1 : end]) == last]
+        return _without(logits, banned)
+
+    return process
+
+
+def min_tokens(count: int, prompt_length: int, ends: frozenset[int]) -> Processor:
+    """No end of sequence before `count` new ids."""
+    banned = sorted(ends)
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        return _without(logits, banned) if len(seen) - prompt_length < count else logits
+
+    return process
+
+
+def temperature(by: float) -> Processor:
+    return lambda logits, seen: logits / by
+
+
+def top_k(count: int) -> Processor:
+    """Only the `count` best."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        if count >= logits.shape[-1]:
+            return logits
+        threshold = torch.topk(logits, count).values[-1]
+        return logits.masked_fill(logits < threshold, NEVER)
+
+    return process
+
+
+def top_p(mass: float) -> Processor:
+    """The smallest set of best tokens whose probability reaches `mass` (nucleus sampling, 1904.09751)."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        ordered, order = logits.sort(descending=True)
+        probabilities = torch.softmax(ordered, dim=-1)
+        before = probabilities.cumsum(dim=-1) - probabilities
+        return _without(logits, order[before >= mass])
+
+    return process
+
+
+def min_p(share: float) -> Processor:
+    """Only tokens with at least `share` of the best one's probability (2407.01082)."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        probabilities = torch.softmax(logits, dim=-1)
+        return logits.masked_fill(probabilities < share * probabilities.max(), NEVER)
+
+    return process
+
+
+def typical_p(mass: float) -> Processor:
+    """The tokens whose information is nearest to the entropy, until their probability reaches `mass` (2202.00666)."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        log_probabilities = torch.log_softmax(logits, dim=-1)
+        probabilities = log_probabilities.exp()
+        entropy = -(probabilities * log_probabilities.masked_fill(probabilities == 0, 0.0)).sum()
+        order = (-log_probabilities - entropy).abs().argsort()
+        ordered = probabilities[order]
+        before = ordered.cumsum(dim=-1) - ordered
+        return _without(logits, order[before >= mass])
+
+    return process
+
+
+def _without(logits: torch.Tensor, ids: torch.Tensor | Sequence[int]) -> torch.Tensor:
+    index = torch.as_tensor(ids, dtype=torch.long, device=logits.device)
+    return logits.index_fill(0, index, NEVER) if index.numel() else logits
+
+
+def _draw(probabilities: torch.Tensor, uniform: float) -> int:
+    """The id at `uniform` in [0, 1) of the cumulated distribution. The same on every device for the same numbers."""
+    cumulated = probabilities.double().cumsum(dim=-1)
+    index = torch.searchsorted(cumulated, cumulated[-1] * uniform, right=True)
+    return min(int(index), probabilities.shape[-1] - 1)
+
+
+def _checked(processor: LogitsProcessor) -> Processor:
+    """A caller's processor, held to its contract."""
+
+    def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        try:
+            changed = processor(logits.clone(), tuple(seen))
+        except Exception as error:
+            raise EngineError(f"A logits processor raised {type(error).__name__}: {error}") from error
+        if not isinstance(changed, torch.Tensor) or changed.shape != logits.shape:
+            got = f"shape {list(changed.shape)}" if isinstance(changed, torch.Tensor) else type(changed).__name__
+            raise EngineError(f"A logits processor must return logits of shape {list(logits.shape)}, got {got}.")
+        return changed.float()
+
+    return process
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)

@@ -1,0 +1,56 @@
+"""Which sequences run: first come, first served, at most `slots` at once, with a bounded queue behind them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ambidex.errors import Overloaded
+
+from .sequence import Sequence
+
+
+class Scheduler:
+    """Waiting and running sequences. Not thread-safe: the engine holds its lock around each call."""
+
+    def __init__(self, *, slots: int = 8, queue: int = 256) -> None:
+        self._slots = slots
+        self._queue = queue
+        self._waiting: deque[Sequence] = deque()
+        self._running: list[Sequence] = []
+
+    def add(self, sequence: Sequence) -> None:
+        """Raises `Overloaded` when the queue is full."""
+        if len(self._waiting) >= self._queue:
+            raise Overloaded(
+                f"The engine is busy: {len(self._running)} requests run and {len(self._waiting)} wait, "
+                "which is all it takes. Try again later, or ask for less at once."
+            )
+        self._waiting.append(sequence)
+
+    def schedule(self) -> list[Sequence]:
+        """The sequences to advance by one step each, in the order in which they came."""
+        while self._waiting and len(self._running) < self._slots:
+            self._running.append(self._waiting.popleft())
+        return list(self._running)
+
+    def remove(self, sequence: Sequence) -> None:
+        """The sequence has ended."""
+        if sequence in self._running:
+            self._running.remove(sequence)
+        elif sequence in self._waiting:
+            self._waiting.remove(sequence)
+
+    def cancelled(self) -> list[Sequence]:
+        """Waiting sequences that need not start."""
+        return [sequence for sequence in self._waiting if sequence.cancelled]
+
+    @property
+    def idle(self) -> bool:
+        return not self._waiting and not self._running
+
+    def clear(self) -> list[Sequence]:
+        """All sequences, taken out."""
+        everything = [*self._running, *self._waiting]
+        self._running.clear()
+        self._waiting.clear()
+        return everything

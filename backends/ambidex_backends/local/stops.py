@@ -1,0 +1,44 @@
+"""Stop sequences in a stream of text: never a piece of one is given out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StopMatcher:
+    """Passes text on until the first of `stops` occurs, however the text is cut.
+
+    Held back is only the longest end of the text that begins a stop sequence: at most its length less one.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.matched: str | None = None
+
+    def push(self, piece: str) -> str:
+        """The text that is certain to come before any stop sequence. Sets `matched` when one is complete."""
+        if not self._stops or self.matched is not None:
+            return "" if self.matched is not None else piece
+        text = self._held + piece
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if found:
+            _, at, self.matched = min(found)  # the one that is complete first, else the cut of the text would decide
+            self._held = ""
+            return text[:at]
+        keep = max(self._overlap(text, stop) for stop in self._stops)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> str:
+        """What was held back, when the text ends."""
+        held, self._held = self._held, ""
+        return "" if self.matched is not None else held
+
+    @staticmethod
+    def _overlap(text: str, stop: str) -> int:
+        """Length of the longest end of `text` that begins `stop`."""
+        for length in range(min(len(stop) - 1, len(text)), 0, -1):
+            if text.endswith(stop[:length]):
+                return length
+        return 0

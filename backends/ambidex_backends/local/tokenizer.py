@@ -1,0 +1,158 @@
+"""The model's tokenizer as seen by people and by the engine: pieces, ids, special tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ambidex.errors import InvalidRequest
+from ambidex.request import RawPrompt, Special
+from ambidex.templates import HFTokenizer
+
+from .detokenizer import Detokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One token of a text: its id, the bytes it stands for, those as text, and whether it is a control token."""
+
+    id: int
+    text: str
+    bytes: bytes
+    special: bool = False
+
+
+class Tokenizer:
+    """Text to ids and back. `plain` is the same tokenizer as chat templates use it."""
+
+    def __init__(self, pretrained: PreTrainedTokenizerBase) -> None:
+        backend = pretrained.backend_tokenizer  # type: ignore[attr-defined]  # checked by the loader: a fast tokenizer
+        self._backend = backend
+        self._cleans_up = bool(getattr(pretrained, "clean_up_tokenization_spaces", False))
+        self._pretrained = pretrained
+        self.plain = HFTokenizer(backend)
+        self.special: Mapping[str, int] = {
+            token.content: id for id, token in sorted(backend.get_added_tokens_decoder().items()) if token.special
+        }
+        """Control tokens: spelling to id."""
+        self.special_ids = frozenset(self.special.values())
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, added tokens included."""
+        return int(self._backend.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def beginning(self) -> tuple[int, ...]:
+        """The ids that the tokenizer puts before a text (BOS), if any."""
+        marked = self._backend.encode("x", add_special_tokens=True).ids
+        plain = self._backend.encode("x", add_special_tokens=False).ids
+        for start in range(len(marked) - len(plain) + 1):
+            if marked[start : start + len(plain)] == plain:
+                return tuple(marked[:start])
+        return ()
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the text alone: nothing is added, and spellings of control tokens stay text."""
+        return list(self.plain.encode_plain(text))
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """Text of the ids, as the tokenizer's own decoder gives it."""
+        if not self._cleans_up:
+            return str(self._backend.decode(list(ids), skip_special_tokens=skip_special))
+        return str(self._pretrained.decode(list(ids), skip_special_tokens=skip_special))
+
+    def pieces(self, text: str) -> tuple[Piece, ...]:
+        """How the text is cut into tokens."""
+        return tuple(self.piece(id) for id in self.encode(text))
+
+    def piece(self, id: int) -> Piece:
+        """The token with this id."""
+        data = self.token_bytes(id)
+        return Piece(id, data.decode("utf-8", "replace"), data, id in self.special_ids)
+
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes that a token stands for; empty for an id without one."""
+        name = self._backend.id_to_token(id)
+        if name is None:
+            return b""
+        if id in self._added_ids:
+            return str(name).encode()
+        if self.is_byte(id):
+            return bytes([int(name[3:5], 16)])
+        if self._decoder_kinds & {"ByteLevel"}:
+            return bytes(_BYTE_OF[char] for char in name) if all(char in _BYTE_OF for char in name) else name.encode()
+        return str(name).replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
+
+    def is_byte(self, id: int) -> bool:
+        """Whether the token is one byte of a byte-fallback vocabulary, spelled <0xNN>."""
+        return id in self._byte_ids
+
+    def raw_prompt(self, prompt: RawPrompt) -> list[int]:
+        """Ids of a request's `prompt`. A text gets the tokenizer's beginning; a sequence is taken as it is."""
+        if isinstance(prompt, str):
+            return [*self.beginning, *self.encode(prompt)]
+        ids: list[int] = []
+        for item in prompt:
+            match item:
+                case int():
+                    ids.append(item)
+                case Special(spelling):
+                    if spelling not in self.plain.control:
+                        known = ", ".join(list(self.special)[:12]) or "none"
+                        raise InvalidRequest(f"{spelling!r} is no control token of this model. It has: {known}.")
+                    ids.append(self.plain.control[spelling])
+                case str():
+                    ids += self.encode(item)
+        return ids
+
+    def detokenizer(self, prompt: Sequence[int], hidden: frozenset[int]) -> Detokenizer:
+        """Text of the ids that follow `prompt`; those in `hidden` give none."""
+        return Detokenizer(
+            lambda ids: self.decode(ids, skip_special=False),
+            prompt,
+            is_byte=self.is_byte,
+            hidden=hidden,
+            cleans_up=self._cleans_up,
+        )
+
+    @cached_property
+    def _added_ids(self) -> frozenset[int]:
+        return frozenset(self._backend.get_added_tokens_decoder())
+
+    @cached_property
+    def _byte_ids(self) -> frozenset[int]:
+        if "ByteFallback" not in self._decoder_kinds:
+            return frozenset()
+        named = (self._backend.token_to_id(f"<0x{byte:02X}>") for byte in range(256))
+        return frozenset(id for id in named if id is not None)
+
+    @cached_property
+    def _decoder_kinds(self) -> frozenset[str]:
+        decoder = json.loads(self._backend.to_str()).get("decoder") or {}
+        kinds = {decoder.get("type"), *(step.get("type") for step in decoder.get("decoders", []))}
+        return frozenset(kind for kind in kinds if kind)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer(vocab_size={self.vocab_size}, special={len(self.special)})"
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """Byte-level BPE's letters: printable Latin-1 stands for itself, the other bytes from U+0100 on (GPT-2)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + index): byte for index, byte in enumerate(others)}
+
+
+_BYTE_OF: dict[str, int] = _byte_alphabet()
+
+
+def template_variables(pretrained: Any) -> dict[str, str]:
+    """The special tokens that chat templates name: bos_token, eos_token, ..."""
+    return {name: str(token) for name, token in pretrained.special_tokens_map.items() if isinstance(token, str)}

@@ -1,0 +1,104 @@
+"""Small models made in the test: real architectures with random weights, and a byte-level tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+VOCABULARY = 384
+
+SMALL = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 12,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.3,
+    "bos_token_id": None,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+
+ARCHITECTURES: dict[str, dict[str, object]] = {
+    "llama": {},
+    "qwen2": {},
+    "qwen3": {},
+    "mistral": {"sliding_window": 16},
+    "gemma2": {"sliding_window": 16, "query_pre_attn_scalar": 12},
+    "gemma3_text": {"sliding_window": 16, "query_pre_attn_scalar": 12, "sliding_window_pattern": 2},
+    "phi3": {},
+    "gpt2": {"n_embd": 48, "n_layer": 4, "n_head": 4, "n_positions": 256},
+    "smollm3": {"no_rope_layer_interval": 2},
+    "granite": {"embedding_multiplier": 2.0, "attention_multiplier": 0.3, "logits_scaling": 2.0},
+    "olmo2": {},
+    "gpt_neox": {},
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+}
+"""Attention in every layer: our own cache."""
+
+HYBRIDS: dict[str, dict[str, object]] = {
+    "lfm2": {"layer_types": ["conv", "full_attention", "conv", "full_attention"]},
+    "mamba": {"state_size": 8},
+}
+"""Layers with a running state: transformers' own cache rules."""
+
+
+def text_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE: every text encodes; control tokens as in ChatML."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["the rain in the north and the sun in the south, and a wind from the sea"] * 4, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=256
+    )
+
+
+def save_model(folder: Path, kind: str, settings: dict[str, object], *, chat_template: str | None = CHATML) -> Path:
+    """A random model of architecture `kind` in `folder`, with tokenizer and chat template."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **{**SMALL, **settings})
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    for name, parameter in model.named_parameters():  # biases and norms start at 0 and 1: make them matter
+        if parameter.dim() == 1 and ("bias" in name or "norm" in name):
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    model.generation_config.eos_token_id = 2
+    model.save_pretrained(folder)
+    tokenizer = text_tokenizer()
+    tokenizer.chat_template = chat_template
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a small random model of an architecture, made once."""
+    made: dict[str, Path] = {}
+
+    def folder(kind: str) -> Path:
+        if kind not in made:
+            settings = ARCHITECTURES.get(kind) or HYBRIDS.get(kind) or {}
+            made[kind] = save_model(tmp_path_factory.mktemp(kind), kind, settings)
+        return made[kind]
+
+    return folder

@@ -1,0 +1,99 @@
+"""The decoding loop is exact: greedy ids equal `transformers.generate`, logits agree, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from ambidex import Greedy, Request, Special, collect
+from ambidex_backends.local import LocalBackend
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from .conftest import ARCHITECTURES, HYBRIDS
+
+PROMPT = "the rain in the north and a wind from the sea, and the sun"
+TOLERANCE = 2e-4
+
+
+def greedy_ids(backend: LocalBackend, prompt: list[int], count: int) -> list[int]:
+    request = Request(prompt=prompt, max_tokens=count, decoding=Greedy(), logprobs=0)
+    return [scored.id for scored in collect(backend.stream(request)).logprobs or () if scored.id is not None]
+
+
+def reference_ids(folder: Path, prompt: list[int], count: int) -> list[int]:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    ids = torch.tensor([prompt])
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False)
+    return [int(id) for id in out[0, len(prompt) :]]
+
+
+@pytest.mark.parametrize("kind", [*ARCHITECTURES, *HYBRIDS])
+def test_greedy_ids_equal_generate(kind: str, model_folder: Callable[[str], Path]) -> None:
+    backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu")
+    prompt = backend.tokenizer.raw_prompt(PROMPT)
+    expected = reference_ids(model_folder(kind), prompt, 40)
+    assert len(expected) > 3
+    assert greedy_ids(backend, prompt, 40) == expected
+    assert greedy_ids(backend, prompt, 40) == expected, "the second time, with what the first left in the cache"
+    longer = prompt + expected[:5]
+    assert greedy_ids(backend, longer, 30) == reference_ids(model_folder(kind), longer, 30)
+    backend.close()
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_logits_agree_with_one_uncached_pass(kind: str, model_folder: Callable[[str], Path]) -> None:
+    backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu")
+    prompt = backend.tokenizer.raw_prompt(PROMPT)
+    request = Request(prompt=prompt, max_tokens=24, decoding=Greedy(), logprobs=3)
+    scored = collect(backend.stream(request)).logprobs
+    assert scored
+    model = AutoModelForCausalLM.from_pretrained(model_folder(kind), dtype=torch.float32)
+    ids = prompt + [item.id for item in scored if item.id is not None]
+    with torch.inference_mode():
+        logprobs = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float().log_softmax(-1)
+    for position, item in enumerate(scored, start=len(prompt) - 1):
+        assert item.id is not None
+        assert item.logprob == pytest.approx(float(logprobs[position, item.id]), abs=TOLERANCE)
+        best = torch.topk(logprobs[position], 3).values
+        assert [other.logprob for other in item.top] == pytest.approx(best.tolist(), abs=TOLERANCE)
+    backend.close()
+
+
+def test_long_prompt_is_computed_in_chunks_with_the_same_result(
+    model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ambidex_backends.local.engine.PREFILL_CHUNK", 7)
+    for kind in ("llama", "mistral", "gemma3_text", "gpt2", "lfm2"):
+        backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu")
+        prompt = backend.tokenizer.raw_prompt(PROMPT * 2)
+        assert greedy_ids(backend, prompt, 12) == reference_ids(model_folder(kind), prompt, 12)
+        backend.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [("stories260K", ["Once upon a time"]), ("craftgpt-chat-5m", [Special("[INST]"), "hello", Special("[/INST]")])],
+)
+def test_real_models_equal_generate(shared: Path, name: str, prompt: list[str | Special]) -> None:
+    folder = shared / "weights" / name
+    backend = LocalBackend(str(folder), dtype="float32", device="cpu")
+    ids = [*backend.tokenizer.beginning, *backend.tokenizer.raw_prompt(tuple(prompt))]
+    limit = min(120, (backend.capabilities.context_length or 0) - len(ids))
+    expected = reference_ids(folder, ids, limit)
+    assert greedy_ids(backend, ids, limit) == expected
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    text = collect(backend.stream(Request(prompt=ids, max_tokens=limit, decoding=Greedy()))).text
+    whole = tokenizer.decode(ids + expected, skip_special_tokens=True)
+    assert text == whole[len(tokenizer.decode(ids, skip_special_tokens=True)) :]
+    backend.close()
+
+
+def test_lower_precisions_run(model_folder: Callable[[str], Path]) -> None:
+    for dtype in ("bfloat16", "float16"):
+        backend = LocalBackend(str(model_folder("llama")), dtype=dtype, device="cpu")
+        reply = collect(backend.stream(Request(prompt=PROMPT, max_tokens=5, decoding=Greedy())))
+        assert reply.usage.output_tokens
+        assert dtype in repr(backend)
+        backend.close()

@@ -1,0 +1,150 @@
+"""Each processor against its definition, and the draw against its distribution."""
+
+from __future__ import annotations
+
+import collections
+import math
+
+import pytest
+import torch
+from ambidex import Greedy, Sampling
+from ambidex.errors import EngineError, InvalidRequest
+from ambidex_backends.local import sampling
+from ambidex_backends.local.sampling import ModelDefaults, make_sampler
+from hypothesis import given
+from hypothesis import strategies as st
+
+NONE: frozenset[int] = frozenset()
+rows = st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=40).map(lambda values: torch.tensor(values))
+
+
+def kept(logits: torch.Tensor) -> set[int]:
+    return set(torch.isfinite(logits).nonzero().flatten().tolist())
+
+
+@given(rows, st.integers(1, 50))
+def test_top_k_keeps_the_best(logits: torch.Tensor, count: int) -> None:
+    left = kept(sampling.top_k(count)(logits, ()))
+    threshold = sorted(logits.tolist(), reverse=True)[min(count, len(logits)) - 1]
+    assert left == {index for index, value in enumerate(logits.tolist()) if value >= threshold}
+
+
+@given(rows, st.floats(0.01, 0.99))
+def test_top_p_keeps_the_smallest_set_that_reaches_the_mass(logits: torch.Tensor, mass: float) -> None:
+    left = kept(sampling.top_p(mass)(logits, ()))
+    probabilities = torch.softmax(logits, -1)
+    total = sum(float(probabilities[index]) for index in left)
+    assert left
+    assert total >= mass - 1e-4
+    least = min(float(probabilities[index]) for index in left)
+    assert total - least <= mass + 1e-4, "without its least likely token the set would still reach the mass"
+    assert all(float(probabilities[index]) <= least + 1e-7 for index in range(len(logits)) if index not in left)
+
+
+@given(rows, st.floats(0.0, 1.0))
+def test_min_p_keeps_what_is_near_the_best(logits: torch.Tensor, share: float) -> None:
+    left = kept(sampling.min_p(share)(logits, ()))
+    probabilities = torch.softmax(logits, -1)
+    assert int(logits.argmax()) in left
+    assert left == {index for index in range(len(logits)) if probabilities[index] >= share * probabilities.max()}
+
+
+@given(rows, st.floats(0.01, 0.99))
+def test_typical_p_keeps_the_most_typical(logits: torch.Tensor, mass: float) -> None:
+    left = kept(sampling.typical_p(mass)(logits, ()))
+    logprobs = torch.log_softmax(logits.double(), -1)
+    entropy = float(-(logprobs.exp() * logprobs).sum())
+    strange = [abs(-float(value) - entropy) for value in logprobs]
+    assert float(sum(logprobs[index].exp() for index in left)) >= mass - 1e-4
+    outside = [strange[index] for index in range(len(logits)) if index not in left]
+    assert not outside or max(strange[index] for index in left) <= min(outside) + 1e-4
+
+
+def test_repetition_penalty_divides_positive_and_multiplies_negative_scores() -> None:
+    changed = sampling.repetition_penalty(2.0)(torch.tensor([4.0, -4.0, 1.0]), [0, 1, 1])
+    assert changed.tolist() == [2.0, -8.0, 1.0]
+
+
+def test_occurrence_penalties_count_the_answer_only() -> None:
+    logits = torch.zeros(4)
+    changed = sampling.occurrence_penalties(0.5, 0.25, 2)(logits, [0, 0, 1, 1, 2])
+    assert changed.tolist() == [0.0, -1.25, -0.75, 0.0]
+    assert logits.tolist() == [0.0] * 4, "the raw scores are left as they are"
+
+
+def test_no_repeat_ngram_bans_what_would_repeat() -> None:
+    process = sampling.no_repeat_ngram(3)
+    assert kept(process(torch.zeros(6), [1, 2, 3, 1, 2])) == {0, 1, 2, 4, 5}
+    assert kept(process(torch.zeros(6), [1, 2])) == set(range(6))
+    assert kept(sampling.no_repeat_ngram(1)(torch.zeros(4), [1, 3])) == {0, 2}
+
+
+def test_min_tokens_forbids_the_end_until_then() -> None:
+    process = sampling.min_tokens(2, 3, frozenset({1}))
+    assert kept(process(torch.zeros(3), [5, 5, 5, 5])) == {0, 2}
+    assert kept(process(torch.zeros(3), [5, 5, 5, 5, 5])) == {0, 1, 2}
+
+
+def test_the_draw_follows_the_distribution() -> None:
+    logits = torch.tensor([1.0, 2.0, 0.0, float("-inf"), 1.5])
+    sampler = make_sampler(Sampling(temperature=0.7, seed=5), ModelDefaults(), prompt_length=0, ends=NONE)
+    draws = 20_000
+    counts = collections.Counter(sampler.pick(logits, ()) for _ in range(draws))
+    for index, probability in enumerate(torch.softmax(logits / 0.7, -1).tolist()):
+        deviation = math.sqrt(probability * (1 - probability) / draws)
+        assert abs(counts[index] / draws - probability) <= 4.5 * deviation + 1e-9
+
+
+def test_a_seed_gives_the_same_draws_whatever_else_draws() -> None:
+    logits = torch.randn(100, generator=torch.Generator().manual_seed(1))
+
+    def draws(seed: int) -> list[int]:
+        sampler = make_sampler(Sampling(seed=seed), ModelDefaults(), prompt_length=0, ends=NONE)
+        torch.rand(3)
+        return [sampler.pick(logits, ()) for _ in range(20)]
+
+    assert draws(1) == draws(1)
+    assert draws(1) != draws(2)
+
+
+def test_temperature_zero_is_greedy() -> None:
+    sampler = make_sampler(Sampling(temperature=0.0, top_k=1), ModelDefaults(), prompt_length=0, ends=NONE)
+    assert sampler.pick(torch.tensor([0.0, 3.0, 1.0]), ()) == 1
+
+
+def test_the_models_defaults_fill_what_is_not_set() -> None:
+    logits = torch.tensor([1.0, 0.9, 0.8])
+    defaults = ModelDefaults(do_sample=True, top_k=1, repetition_penalty=2.0)
+    assert make_sampler(None, defaults, prompt_length=0, ends=NONE).pick(logits, [0]) == 1
+    assert make_sampler(Sampling(repetition_penalty=1.0), defaults, prompt_length=0, ends=NONE).pick(logits, [0]) == 0
+    assert make_sampler(Greedy(), defaults, prompt_length=0, ends=NONE).pick(logits, [0]) == 1
+
+
+def test_own_processors_come_last_and_are_held_to_their_contract() -> None:
+    def only_two(logits: torch.Tensor, seen: tuple[int, ...]) -> torch.Tensor:
+        assert kept(logits) == {1}
+        return torch.full_like(logits, -math.inf).index_fill(0, torch.tensor([2]), 0.0)
+
+    logits = torch.tensor([0.0, 3.0, 1.0])
+    asked = Sampling(top_k=1, processors=(only_two,))
+    assert make_sampler(asked, ModelDefaults(), prompt_length=0, ends=NONE).pick(logits, [7]) == 2
+    for wrong, words in (
+        (lambda logits, seen: logits[:1], "shape"),
+        (lambda logits, seen: None, "NoneType"),
+        (lambda logits, seen: 1 / 0, "ZeroDivisionError"),
+    ):
+        sampler = make_sampler(Greedy(processors=(wrong,)), ModelDefaults(), prompt_length=0, ends=NONE)
+        with pytest.raises(EngineError, match=words):
+            sampler.pick(logits, ())
+
+
+def test_nothing_allowed_is_an_error_not_a_token() -> None:
+    nothing = Greedy(processors=(lambda logits, seen: torch.full_like(logits, -math.inf),))
+    with pytest.raises(InvalidRequest, match="No token is allowed"):
+        make_sampler(nothing, ModelDefaults(), prompt_length=0, ends=NONE).pick(torch.zeros(3), ())
+
+
+def test_logit_bias_beyond_the_vocabulary_is_refused() -> None:
+    assert sampling.logit_bias({1: 5.0})(torch.zeros(3), ()).tolist() == [0.0, 5.0, 0.0]
+    with pytest.raises(InvalidRequest, match="id 3"):
+        sampling.logit_bias({3: 5.0})(torch.zeros(3), ())
