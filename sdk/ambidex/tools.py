@@ -85,6 +85,15 @@ class Tool(Generic[P, R]):
         function = {"name": self.name, "description": self.description, "parameters": copy.deepcopy(self.parameters)}
         return {"type": "function", "function": function}
 
+    @classmethod
+    def from_openai(cls, item: Mapping[str, Any]) -> Tool[..., Any]:
+        """The tool that `to_openai` describes, without what runs it."""
+        function = item.get("function", item)
+        if not isinstance(function, Mapping) or "name" not in function:
+            raise InvalidRequest(f"Expected {{'type': 'function', 'function': {{'name': ...}}}}, got {str(item)[:100]}.")
+        function = cast("Mapping[str, Any]", function)
+        return Tool(function["name"], function.get("description") or "", function.get("parameters") or {})
+
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
 

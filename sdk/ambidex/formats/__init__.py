@@ -1,0 +1,103 @@
+"""Tool-use message formats: how a model family writes calls, results and reasoning in its text.
+
+`get(name).parser()` reads an answer as it comes, without I/O: `feed(text)` and `close()` give events. However the text
+is cut, the events are the same once adjacent deltas are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from ..accumulator import Accumulator
+from ..errors import InvalidRequest
+from ..events import Event
+from ..messages import Assistant, ToolCall, ToolResult
+from ..tools import Tool
+from . import hermes
+from .call_events import OfferedTools
+from .detection import family
+
+__all__ = ["Format", "Parser", "detect", "get", "names", "parse"]
+
+
+class Parser(Protocol):
+    """Reads one answer. After `close` it is used up."""
+
+    def feed(self, text: str) -> list[Event]: ...
+
+    def close(self) -> list[Event]: ...
+
+
+class Format(Protocol):
+    """What each format's module has."""
+
+    @property
+    def NAMES(self) -> tuple[str, ...]:
+        """The families that write it."""
+        ...
+
+    @property
+    def STOP_TOKENS(self) -> tuple[str, ...]:
+        """What ends an answer; dropped by the parser at the end of the text."""
+        ...
+
+    @property
+    def REASONING(self) -> tuple[str, str]:
+        """The tags around reasoning."""
+        ...
+
+    def parser(self, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> Parser:
+        """A parser of one answer. With `tools`, a repaired call must fit its tool's schema.
+
+        starts_in_reasoning  the prompt has opened the reasoning already
+        """
+        ...
+
+    def render_call(self, call: ToolCall) -> str:
+        """A call as the model would write it."""
+        ...
+
+    def render_result(self, result: ToolResult) -> str:
+        """A result as the model expects it, inside a user's message."""
+        ...
+
+    def render_tools(self, tools: Iterable[Tool]) -> str:
+        """The tools, as the system message lists them."""
+        ...
+
+
+_FORMATS: tuple[Format, ...] = (hermes,)
+_BY_NAME = {name: module for module in _FORMATS for name in module.NAMES}
+
+
+def names() -> list[str]:
+    """The families whose format is known."""
+    return sorted(_BY_NAME)
+
+
+def get(name: str) -> Format:
+    """A format by its family's name. Raises `InvalidRequest` for an unknown one."""
+    if name not in _BY_NAME:
+        raise InvalidRequest(f"There is no tool format {name!r}. Known: {', '.join(names())}.", param="name")
+    return _BY_NAME[name]
+
+
+def detect(template_source: str, special_tokens: Collection[str] = ()) -> str | None:
+    """The family whose marks a chat template's source bears; None if there are none, or its format is not known.
+
+    The tokenizer's special tokens decide where the template never names its own marks.
+    """
+    found = family(template_source, special_tokens)
+    return found if found in _BY_NAME else None
+
+
+def parse(
+    name: str, text: str, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False
+) -> Assistant:
+    """A whole answer as a message: text, reasoning, calls and what was wrong with calls, in order."""
+    parser = get(name).parser(tools, starts_in_reasoning=starts_in_reasoning)
+    so_far = Accumulator()
+    for event in [*parser.feed(text), *parser.close()]:
+        so_far.add(event)
+    return so_far.choice().message

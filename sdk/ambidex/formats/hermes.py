@@ -1,0 +1,60 @@
+"""Hermes: `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, as Hermes 2 and 3, Qwen2.5, Qwen3, QwQ, SmolLM3,
+Granite 4, Reka Edge and most fine-tunes write it.
+
+Calls are repeated, with or without line breaks inside the tags and between them. Results go back as `<tool_response>`
+blocks, in the order of the calls, for there are no ids. Source: the chat templates of these models.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ..messages import ToolCall, ToolResult
+from ..tools import Tool
+from .call_events import OfferedTools, offered
+from .json_object_calls import JSONObjectCalls, ObjectTags
+from .turn_parser import TurnParser
+
+NAMES = ("hermes", "reka_edge", "smollm3")
+STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
+REASONING = ("<think>", "</think>")
+
+_TAGS = ObjectTags("<tool_call>", "</tool_call>")
+
+
+def parser(tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> TurnParser:
+    return TurnParser(
+        opening=_TAGS.opening,
+        body=functools.partial(JSONObjectCalls, _TAGS),
+        reasoning=REASONING,
+        stop_tokens=STOP_TOKENS,
+        tools=offered(tools),
+        starts_in_reasoning=starts_in_reasoning,
+    )
+
+
+def render_call(call: ToolCall) -> str:
+    return f"<tool_call>\n{_json({'name': call.name, 'arguments': dict(call.arguments)})}\n</tool_call>"
+
+
+def render_result(result: ToolResult) -> str:
+    return f"<tool_response>\n{result.text}\n</tool_response>"
+
+
+def render_tools(tools: Iterable[Tool]) -> str:
+    """What the system message says about tools."""
+    listed = "\n".join(_json(tool.to_openai()) for tool in tools)
+    return (
+        "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
+        f"You are provided with function signatures within <tools></tools> XML tags:\n<tools>\n{listed}\n</tools>\n\n"
+        "For each function call, return a json object with function name and arguments within "
+        "<tool_call></tool_call> XML tags:\n<tool_call>\n"
+        '{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>'
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
