@@ -17,7 +17,9 @@ __version__ = "0.1.0"
 logging.getLogger("ambidex").addHandler(logging.NullHandler())
 
 _HOME = {
-    "agent": "Agent AgentResult AsyncAgent",
+    "agent": "Agent",
+    "agent_events": "AgentResult",
+    "async_agent": "AsyncAgent",
     "backend": "Backend Capabilities connect",
     "async_chat": "AsyncChat",
     "chat": "Chat",
@@ -96,7 +98,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import errors, formats, messages, templates, testing
-    from .agent import Agent, AgentResult, AsyncAgent
+    from .agent import Agent
+    from .agent_events import AgentResult
+    from .async_agent import AsyncAgent
     from .async_chat import AsyncChat
     from .backend import Backend, Capabilities, connect
     from .chat import Chat

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from .decoding import Beams, Sampling
 from .errors import AmbidexError, ConfigError, Unsupported
@@ -215,9 +215,11 @@ def _load(entry_point: EntryPoint) -> Callable[..., Any]:
 def _frozen(value: Any) -> Any:
     """`value` as something hashable; what cannot be compared by value is compared by identity."""
     if isinstance(value, dict):
-        return frozenset((key, _frozen(item)) for key, item in cast("dict[Any, Any]", value).items())
+        by_name: dict[Any, Any] = value
+        return frozenset((name, _frozen(item)) for name, item in by_name.items())
     if isinstance(value, (list, tuple, set)):
-        return (type(value).__name__, *map(_frozen, cast("Iterable[Any]", value)))
+        items: Iterable[Any] = value
+        return (type(value).__name__, *map(_frozen, items))
     try:
         hash(value)
     except TypeError:

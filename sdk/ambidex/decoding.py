@@ -123,7 +123,9 @@ class Beams(_Decoding):
         check_integer(self.groups, "groups", at_least=1)
         check_number(self.diversity_penalty, "diversity_penalty", at_least=0.0)
         if self.groups is not None and self.width % self.groups:
-            raise InvalidRequest(f"groups must divide width: {self.width} beams in {self.groups} groups.", param="groups")
+            raise InvalidRequest(
+                f"groups must divide width: {self.width} beams in {self.groups} groups.", param="groups"
+            )
 
 
 Decoding: TypeAlias = Greedy | Sampling | Beams

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .agent import AgentResult
+    from .agent_events import AgentResult
     from .reply import Reply
 
 Phase = Literal["dns", "connect", "tls", "proxy", "write", "read"]

@@ -64,7 +64,9 @@ class Url:
 
     def __post_init__(self) -> None:
         if not self.address.startswith(("https://", "http://", "data:")):
-            raise InvalidRequest(f"Url takes an http(s) or data address, got {self.address[:40]!r}. Use a Path for files.")
+            raise InvalidRequest(
+                f"Url takes an http(s) or data address, got {self.address[:40]!r}. Use a Path for files."
+            )
 
     def __str__(self) -> str:
         return self.address
@@ -255,7 +257,9 @@ def _to_parts(role: str, content: tuple[str | Part, ...], allowed: tuple[type, .
         part = Text(item) if isinstance(item, str) else item
         if not isinstance(part, allowed):
             names = ", ".join(["str", *(kind.__name__ for kind in allowed)])
-            hint = " Translate OpenAI's dicts with messages.from_openai(...)." if isinstance(item, (Mapping, list)) else ""
+            hint = (
+                " Translate OpenAI's dicts with messages.from_openai(...)." if isinstance(item, (Mapping, list)) else ""
+            )
             raise InvalidRequest(f"{role} takes {names}, got {type(item).__name__}.{hint}")
         parts.append(part)
     return tuple(parts)

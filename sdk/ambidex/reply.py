@@ -78,7 +78,7 @@ class Reply(Generic[T]):
     timings: Timings = field(default_factory=Timings)
     model: str | None = None
     request_id: str | None = None
-    value: T = cast(T, None)
+    value: T = cast(T, None)  # noqa: RUF009  # a cast is no call at run time that could be shared
 
     @property
     def message(self) -> Assistant:

@@ -36,7 +36,7 @@ class Watcher(Generic[E]):
         """The stream is over, however it ended. May be called again."""
 
 
-class _StreamState(Generic[E]):
+class StreamState(Generic[E]):
     """What both twins share: the reply so far, and how a stream ends."""
 
     def __init__(self, on_cancel: Callable[[], None] | None, watcher: Watcher[E] | None) -> None:
@@ -92,7 +92,7 @@ class _StreamState(Generic[E]):
         )
 
 
-class EventStream(_StreamState[E]):
+class EventStream(StreamState[E]):
     """Iterates over events; a context manager. Breaking out of a `for` loop closes it.
 
     `source` yields events, the last of them `Finished`. `on_cancel`, if given, makes the source end soon (called
@@ -166,7 +166,7 @@ class EventStream(_StreamState[E]):
         self.close()
 
 
-class AsyncEventStream(_StreamState[E]):
+class AsyncEventStream(StreamState[E]):
     """The async twin of `EventStream`: `async for`, `async with`, `await stream.close()`."""
 
     def __init__(

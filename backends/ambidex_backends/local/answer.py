@@ -9,7 +9,6 @@ from collections import deque
 
 from ambidex.accumulator import Accumulator
 from ambidex.backend import Observer, notify
-from ambidex.errors import AmbidexError
 from ambidex.events import Event, Finished, TextDelta, TokenScored, ToolCalled
 from ambidex.formats import Parser
 from ambidex.request import Request

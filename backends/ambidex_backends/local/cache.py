@@ -24,7 +24,7 @@ class GrowingLayer(CacheLayerMixin):
     is_croppable = True
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers' base class is untyped
         self.length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -38,7 +38,8 @@ class GrowingLayer(CacheLayerMixin):
         """Appends [1, heads, new, head_dim]; returns all keys and values so far."""
         if self.keys is None or self.values is None:
             self.lazy_initialization(key_states, value_states)
-        assert self.keys is not None and self.values is not None
+        assert self.keys is not None
+        assert self.values is not None
         start, end = self.length, self.length + key_states.shape[-2]
         if end > self.keys.shape[-2]:
             self.keys = _grown(self.keys, start, end)
@@ -71,7 +72,7 @@ class GrowingLayer(CacheLayerMixin):
 class KVCache(Cache):
     """The keys and values of one sequence, one `GrowingLayer` for each attention layer."""
 
-    layers: list[GrowingLayer]
+    layers: list[GrowingLayer]  # type: ignore[assignment]  # narrower than the base class: ours alone
 
     def __init__(self) -> None:
         super().__init__(layer_class_to_replicate=GrowingLayer)
@@ -127,7 +128,7 @@ class PrefixStore:
             self._entries.pop(0)
 
     def take(self, ids: Sequence[int]) -> KVCache | None:
-        """A cache with the longest stored prefix of `ids`; None if there is none. At least the last id is left to compute.
+        """A cache with the longest stored prefix of `ids`, at least the last id being left to compute; or None.
 
         An entry that is continued is handed over; one that shares only a part of its tokens stays, and is copied.
         """

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from transformers.cache_utils import Cache
+
 from ambidex.errors import (
     AmbidexError,
     BackendClosed,
@@ -26,7 +28,6 @@ from ambidex.errors import (
     OutOfMemory,
 )
 from ambidex.reply import FinishReason, TokenLogprob
-from transformers.cache_utils import Cache
 
 from .cache import KVCache, PrefixStore
 from .scheduler import Scheduler
@@ -69,7 +70,9 @@ class Engine:
     def submit(self, sequence: Sequence) -> None:
         """Raises `BackendClosed`, `Overloaded`, or `ConfigError` in a forked child."""
         if os.getpid() != self._process:
-            raise ConfigError("The model was loaded before this process was forked: connect again in the child process.")
+            raise ConfigError(
+                "The model was loaded before this process was forked: connect again in the child process."
+            )
         with self._work:
             if self._closed:
                 raise BackendClosed("The backend is closed: connect again.")
@@ -135,7 +138,9 @@ class Engine:
             return "cancelled"
         if time.monotonic() > sequence.deadline:
             limit = sequence.seconds
-            raise DeadlineExceeded(f"The answer took longer than its {limit:g} s; set timeout=.", kind="total", limit=limit)
+            raise DeadlineExceeded(
+                f"The answer took longer than its {limit:g} s; set timeout=.", kind="total", limit=limit
+            )
         if sequence.cache is None:
             self._start(sequence)
         chunk = sequence.ids[sequence.computed : sequence.computed + PREFILL_CHUNK]
@@ -156,7 +161,9 @@ class Engine:
         """Picks the token after `logits` [V]; why the sequence ends with it, if it does."""
         if not torch.isfinite(logits.max()):
             step = sequence.new_tokens
-            raise NonFiniteLogits(f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step)
+            raise NonFiniteLogits(
+                f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step
+            )
         token = sequence.sampler.pick(logits, sequence.ids)
         sequence.ids.append(token)
         if sequence.first_token is None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from ambidex.templates import ChatTemplate
+from transformers.cache_utils import Cache, DynamicCache, get_layer_types_and_kwargs
+
 from ambidex import formats
 from ambidex.decoding import Beams
 from ambidex.errors import ContextLengthExceeded, InvalidRequest, MissingChatTemplate, Unsupported
 from ambidex.request import Request
-from ambidex.templates import ChatTemplate
-from transformers.cache_utils import Cache, DynamicCache, get_layer_types_and_kwargs
 
 from . import weights
 from .cache import KVCache, PrefixStore
@@ -57,12 +58,12 @@ class Runtime:
         self.device = loaded.device
         self.dtype = loaded.dtype
         self.tokenizer = Tokenizer(loaded.tokenizer)
-        self._model = loaded.model
+        self._model: Any = loaded.model
         accepted = inspect.signature(loaded.model.forward).parameters
         self._cache_name = "past_key_values" if "past_key_values" in accepted else "cache_params"
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
-        self._embeddings = int(loaded.model.get_input_embeddings().weight.shape[0])
-        self._generation = loaded.model.generation_config
+        self._embeddings = weights.embedding_rows(loaded.model)
+        self._generation: Any = loaded.model.generation_config
         self._defaults = _model_defaults(self._generation)
         self.context_length = _context_length(loaded.model.config, max_context)
         self.template = _chat_template(loaded)
@@ -86,9 +87,7 @@ class Runtime:
         """Hands a request to the engine, whose thread calls `emit` with what comes."""
         sequence = Sequence(
             ids=list(prompt.ids),
-            sampler=make_sampler(
-                request.decoding, self._defaults, prompt_length=len(prompt.ids), ends=prompt.ends
-            ),
+            sampler=make_sampler(request.decoding, self._defaults, prompt_length=len(prompt.ids), ends=prompt.ends),
             detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden),
             stops=StopMatcher(request.stops),
             ends=prompt.ends,
@@ -129,7 +128,9 @@ class Runtime:
             raise InvalidRequest("tools need messages: a raw prompt has no chat template that could offer them.")
         ids = self.tokenizer.raw_prompt(request.raw_prompt)
         if ids and max(ids) >= self._embeddings:
-            raise InvalidRequest(f"prompt has id {max(ids)}, but the model's ids end at {self._embeddings - 1}.", param="prompt")
+            raise InvalidRequest(
+                f"prompt has id {max(ids)}, but the model's ids end at {self._embeddings - 1}.", param="prompt"
+            )
         return Prompt(ids, self._ends, self.tokenizer.special_ids, None)
 
     def _chat_prompt(self, request: Request) -> Prompt:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+
 from ambidex.decoding import Decoding, Greedy, LogitsProcessor, Sampling
 from ambidex.errors import EngineError, InvalidRequest
 
@@ -47,7 +48,9 @@ class Sampler:
             logits = processor(logits, seen)
         best, index = logits.max(dim=-1)
         if not torch.isfinite(best):
-            raise InvalidRequest("No token is allowed here: the bans, biases and processors exclude the whole vocabulary.")
+            raise InvalidRequest(
+                "No token is allowed here: the bans, biases and processors exclude the whole vocabulary."
+            )
         if self._generator is None:
             return int(index)
         return _draw(torch.softmax(logits, dim=-1), self._generator.random())

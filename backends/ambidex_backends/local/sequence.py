@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from transformers.cache_utils import Cache
+
 from ambidex.errors import AmbidexError
 from ambidex.reply import FinishReason, Timings, TokenLogprob, Usage
-from transformers.cache_utils import Cache
 
 from .detokenizer import Detokenizer
 from .sampling import Sampler

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ambidex.templates import HFTokenizer
+
 from ambidex.errors import InvalidRequest
 from ambidex.request import RawPrompt, Special
-from ambidex.templates import HFTokenizer
 
 from .detokenizer import Detokenizer
 
@@ -32,7 +33,7 @@ class Tokenizer:
     """Text to ids and back. `plain` is the same tokenizer as chat templates use it."""
 
     def __init__(self, pretrained: PreTrainedTokenizerBase) -> None:
-        backend = pretrained.backend_tokenizer  # type: ignore[attr-defined]  # checked by the loader: a fast tokenizer
+        backend: Any = pretrained.backend_tokenizer
         self._backend = backend
         self._cleans_up = bool(getattr(pretrained, "clean_up_tokenization_spaces", False))
         self._pretrained = pretrained
@@ -151,8 +152,3 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _BYTE_OF: dict[str, int] = _byte_alphabet()
-
-
-def template_variables(pretrained: Any) -> dict[str, str]:
-    """The special tokens that chat templates name: bos_token, eos_token, ..."""
-    return {name: str(token) for name, token in pretrained.special_tokens_map.items() if isinstance(token, str)}

@@ -14,6 +14,13 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils.tqdm import tqdm
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
 from ambidex.errors import (
     AmbidexError,
     ConfigError,
@@ -25,11 +32,6 @@ from ambidex.errors import (
     UntrustedArtifact,
     VocabMismatch,
 )
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 POCKET = Path(__file__).parent / "pocket"
 WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
@@ -63,7 +65,7 @@ def load(
     with _quiet_transformers(), _translated(folder):
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=settings,
             dtype=kind,
@@ -71,10 +73,17 @@ def load(
             trust_remote_code=False,
             output_loading_info=True,
         )
+        model, report = loaded
         _check_report(folder, report)
         model = model.to(place).eval().requires_grad_(False)
-    _check_tokenizer(folder, model, tokenizer)
+    _check_tokenizer(folder, embedding_rows(model), tokenizer)
     return LoadedModel(folder, model, tokenizer, place, kind)
+
+
+def embedding_rows(model: PreTrainedModel) -> int:
+    """How many ids the model has embeddings for."""
+    weight: Any = model.get_input_embeddings().weight
+    return int(weight.shape[0])
 
 
 def find_folder(name: str, *, revision: str | None = None, local_files_only: bool | None = None) -> Path:
@@ -84,7 +93,9 @@ def find_folder(name: str, *, revision: str | None = None, local_files_only: boo
     if name.startswith(("./", "../", "/", "~")) or Path(name).is_absolute():
         folder = Path(name).expanduser()
         if not folder.is_dir():
-            raise ModelNotFound(f"There is no folder {str(folder)!r}. Give the folder that holds the model's config.json.")
+            raise ModelNotFound(
+                f"There is no folder {str(folder)!r}. Give the folder that holds the model's config.json."
+            )
         return folder
     repository, _, at = name.partition("@")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repository):
@@ -104,7 +115,9 @@ def pick_device(device: str) -> torch.device:
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"device={device!r} is not to be had here: {_first_line(error)}. Use 'auto' or 'cpu'.") from None
+        raise ConfigError(
+            f"device={device!r} is not to be had here: {_first_line(error)}. Use 'auto' or 'cpu'."
+        ) from None
     return place
 
 
@@ -132,10 +145,13 @@ def _download(repository: str, revision: str | None, local_files_only: bool | No
         )
     except GatedRepoError:
         raise PermissionDenied(
-            f"{repository!r} is gated: accept its terms on its page on the Hub, and set HF_TOKEN to a token that may read it."
+            f"{repository!r} is gated: accept its terms on its page on the Hub, "
+            "and set HF_TOKEN to a token that may read it."
         ) from None
     except RepositoryNotFoundError:
-        raise ModelNotFound(f"The Hub has no model {repository!r}, or it is private and HF_TOKEN may not read it.") from None
+        raise ModelNotFound(
+            f"The Hub has no model {repository!r}, or it is private and HF_TOKEN may not read it."
+        ) from None
     except LocalEntryNotFoundError:
         raise ModelNotFound(
             f"{repository!r} is not in the local cache, and the Hub was not asked or not reached "
@@ -145,7 +161,9 @@ def _download(repository: str, revision: str | None, local_files_only: bool | No
         status = error.response.status_code
         raise ConnectError(f"The Hub answered {status} for {repository!r}.", status=status, phase="read") from None
     except Exception as error:
-        raise ConnectError(f"{repository!r} could not be downloaded: {type(error).__name__}: {_first_line(error)}") from None
+        raise ConnectError(
+            f"{repository!r} could not be downloaded: {type(error).__name__}: {_first_line(error)}"
+        ) from None
     return Path(path)
 
 
@@ -163,7 +181,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
         if "auto_map" in config:
             raise UntrustedArtifact(f"{folder} needs Python code of its own (auto_map in config.json). It is not run.")
         raise ModelLoadError(
-            f"{path} names model_type {config.get('model_type')!r}, which transformers {transformers.__version__} does not know."
+            f"{path} names model_type {config.get('model_type')!r}, "
+            f"which transformers {transformers.__version__} does not know."
         )
     return config
 
@@ -183,7 +202,9 @@ def _check_weights(folder: Path) -> None:
     for shard in shards:
         path = folder / shard
         if not path.is_file():
-            if pickled := sorted(file.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(kind)):
+            if pickled := sorted(
+                file.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(kind)
+            ):
                 raise UntrustedArtifact(
                     f"{folder} has its weights only as pickles ({pickled[0]}), which can run code when read. "
                     "They are refused: convert them to safetensors first."
@@ -201,15 +222,18 @@ def _check_report(folder: Path, report: dict[str, Any]) -> None:
     for what in ("missing_keys", "mismatched_keys", "error_msgs"):
         if names := sorted(str(name) for name in report.get(what) or ()):
             shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-            raise ModelLoadError(f"The weights in {folder} do not fit their config.json: {what.replace('_', ' ')}: {shown}.")
+            raise ModelLoadError(
+                f"The weights in {folder} do not fit their config.json: {what.replace('_', ' ')}: {shown}."
+            )
 
 
-def _check_tokenizer(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def _check_tokenizer(folder: Path, rows: int, tokenizer: PreTrainedTokenizerBase) -> None:
     if not getattr(tokenizer, "is_fast", False):
         raise ModelLoadError(f"{folder} has no tokenizer.json, and its tokenizer cannot be converted to one.")
-    rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows and max(tokenizer.get_vocab().values()) >= rows:
-        raise VocabMismatch(f"The tokenizer in {folder} has ids up to {len(tokenizer) - 1}, the model has {rows} embeddings.")
+        raise VocabMismatch(
+            f"The tokenizer in {folder} has ids up to {len(tokenizer) - 1}, the model has {rows} embeddings."
+        )
 
 
 @contextmanager
@@ -248,14 +272,8 @@ def _first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _no_progress() -> type[Any]:
-    from huggingface_hub.utils import tqdm
+class _NoProgress(tqdm):
+    """Downloads without a progress bar."""
 
-    class NoProgress(tqdm):  # type: ignore[misc, type-arg]  # huggingface_hub's tqdm is untyped
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
-
-    return NoProgress
-
-
-_NoProgress = _no_progress()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]  # tqdm is untyped

@@ -68,7 +68,9 @@ def text_tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(["the rain in the north and the sun in the south, and a wind from the sea"] * 4, trainer)
+    tokenizer.train_from_iterator(
+        ["the rain in the north and the sun in the south, and a wind from the sea"] * 4, trainer
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=256
     )

@@ -7,11 +7,12 @@ import random
 from pathlib import Path
 
 import pytest
-from ambidex_backends.local.detokenizer import REPLACEMENT
-from ambidex_backends.local.tokenizer import Tokenizer
 from tokenizers import Tokenizer as BackendTokenizer
 from tokenizers import decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
+
+from ambidex_backends.local.detokenizer import REPLACEMENT
+from ambidex_backends.local.tokenizer import Tokenizer
 
 from .conftest import text_tokenizer
 
@@ -27,15 +28,31 @@ REAL = ("gpt2", "llama-3.1-instruct", "mistral-v0.3-instruct", "qwen2.5-instruct
 
 def byte_fallback_tokenizer() -> Tokenizer:
     """SentencePiece-like: a space mark before words, bytes for what the vocabulary lacks."""
-    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "▁the", "▁rain", "a", "b", "é", "."]
+    pieces = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        "▁",
+        "▁the",
+        "▁rain",
+        "a",
+        "b",
+        "é",
+        ".",
+    ]
     backend = BackendTokenizer(
-        models.BPE(vocab={piece: id for id, piece in enumerate(pieces)}, merges=[], unk_token="<unk>", byte_fallback=True)
+        models.BPE(
+            vocab={piece: id for id, piece in enumerate(pieces)}, merges=[], unk_token="<unk>", byte_fallback=True
+        )
     )
     backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     backend.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    return Tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>"))
+    return Tokenizer(
+        PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
+    )
 
 
 def cleaning_tokenizer() -> Tokenizer:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from ambidex import Greedy, Request, Special, collect
 from ambidex_backends.local import LocalBackend
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from .conftest import ARCHITECTURES, HYBRIDS
 

@@ -7,12 +7,13 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ambidex import Greedy, Sampling
 from ambidex.errors import EngineError, InvalidRequest
 from ambidex_backends.local import sampling
 from ambidex_backends.local.sampling import ModelDefaults, make_sampler
-from hypothesis import given
-from hypothesis import strategies as st
 
 NONE: frozenset[int] = frozenset()
 rows = st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=40).map(lambda values: torch.tensor(values))

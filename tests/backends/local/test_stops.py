@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ambidex_backends.local.stops import StopMatcher
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ambidex_backends.local.stops import StopMatcher
 
 letters = st.text(alphabet="abc", max_size=40)
 
