@@ -1,0 +1,129 @@
+"""One request's time limits, and the handle that ends it from another thread.
+
+httpx's own timeouts bound the gap between two reads, so that a server which trickles bytes holds its caller for ever.
+Here every wait on the network first asks the `Call` how long it may still take (`connection.py` sees to that): the
+total counts from the beginning, and what is idle is measured per event, not per byte.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ambidex.decoding import check_number
+from ambidex.errors import DeadlineExceeded, DeadlineKind, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds, beside the total that each request brings.
+
+    connect      from the first look-up of the name to the end of the TLS handshake
+    first_event  until the first event of the answer (a long prompt on a slow machine takes its time)
+    idle         between two events; comments that only keep the connection alive do not count
+    """
+
+    connect: float = 10.0
+    first_event: float = 300.0
+    idle: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "first_event", "idle"):
+            check_number(getattr(self, name), f"{name}_timeout", above=0.0)
+
+
+class Call:
+    """The state of one request on the network. Thread-safe where another thread has business: `abort`."""
+
+    def __init__(self, timeouts: Timeouts, seconds: float) -> None:
+        now = time.monotonic()
+        self.phase: Phase = "dns"
+        self.sent = False
+        self.answered = False
+        self.aborted = False
+        self._timeouts = timeouts
+        self._began = now
+        self._limits: dict[DeadlineKind, float] = {"total": seconds, "connect": timeouts.connect}
+        self._ends: dict[DeadlineKind, float] = {"total": now + seconds, "connect": now + timeouts.connect}
+        self._socket: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def connected(self) -> None:
+        """From here on the wait is for the answer, not for the connection."""
+        if self._ends.pop("connect", None) is not None:
+            self.expect("first_byte", self._timeouts.first_event)
+
+    def expect_event(self, first: bool) -> None:
+        """Now begins the wait for an event; the caller's own time between two does not count as idle."""
+        if not first:
+            self._ends.pop("first_byte", None)
+            self.expect("idle", self._timeouts.idle)
+
+    def expect(self, kind: DeadlineKind, seconds: float) -> None:
+        self._limits[kind] = seconds
+        self._ends[kind] = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds that the next wait may take; 0 or less: none are left."""
+        return min(self._ends.values()) - time.monotonic()
+
+    def expired(self) -> DeadlineExceeded:
+        """The error for a wait that ended without anything: which limit it was."""
+        kind = min(self._ends, key=lambda name: self._ends[name])
+        limit = self._limits[kind]
+        return DeadlineExceeded(f"{_WHAT_PASSED[kind]} {limit:g} s. {_WHAT_TO_DO[kind]}", kind=kind, limit=limit)
+
+    @contextmanager
+    def waiting_on(self, connection: Any, phase: Phase) -> Iterator[None]:
+        """During one read or write; only then may `abort` touch the socket, for afterwards it may serve others."""
+        self.phase = phase
+        self.sent = self.sent or phase == "write"
+        with self._lock:
+            self._socket = connection
+            if self.aborted:
+                _shut(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._socket = None
+
+    def abort(self) -> None:
+        """Ends every wait of this call at once. From any thread."""
+        with self._lock:
+            self.aborted = True
+            if self._socket is not None:
+                _shut(self._socket)
+
+
+def _shut(connection: Any) -> None:
+    """Both directions, on a duplicate: works alike for plain, TLS and event-loop sockets, and races with no reader."""
+    with suppress(OSError, ValueError):
+        duplicate = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            duplicate.shutdown(socket.SHUT_RDWR)
+        finally:
+            duplicate.close()
+
+
+_WHAT_PASSED: dict[DeadlineKind, str] = {
+    "connect": "No connection within",
+    "first_byte": "The server did not begin to answer within",
+    "idle": "The server sent nothing for",
+    "total": "The request was not done after",
+}
+_WHAT_TO_DO: dict[DeadlineKind, str] = {
+    "connect": "Check the address and the network, or give a longer connect_timeout.",
+    "first_byte": "It may be overloaded or loading a model: try again, or give a longer first_event_timeout.",
+    "idle": "What came is in .partial; try again, or give a longer idle_timeout.",
+    "total": "What came is in .partial; ask for less (max_tokens), or give a longer timeout.",
+}

@@ -1,0 +1,196 @@
+"""Tool calls out of the pieces in which servers stream them. No I/O.
+
+Pieces belong together by `index`; where a server leaves it out, by `id`, else by order. Servers repeat ids and names,
+send a name in pieces, give several calls one index, and write arguments as an object: all of that is read. Arguments
+are parsed once, at the end, by the strict reader: what it refuses is kept as an `InvalidToolCall` and never run.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ambidex.errors import LimitExceeded
+from ambidex.events import Event, ToolCallDelta, ToolCalled, ToolCallFailed, ToolCallStarted
+from ambidex.messages import InvalidToolCall, ToolCall
+from ambidex.strict_json import StrictJSONError, loads
+
+from .surrogates import WholeText
+from .tool_names import ToolNames
+
+MAX_CALLS = 128
+"""Tool calls in one answer."""
+
+
+@dataclass
+class _Call:
+    position: int
+    key: int | None
+    given_id: str = ""
+    id: str = ""
+    name: str = ""
+    pieces: list[str] = field(default_factory=list[str])
+    text: WholeText = field(default_factory=WholeText)
+    started: bool = False
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.pieces)
+
+
+class CallAssembly:
+    """`feed` the `tool_calls` of each delta; `end` gives the finished calls."""
+
+    def __init__(self, names: ToolNames) -> None:
+        self._names = names
+        self._calls: list[_Call] = []
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def feed(self, deltas: Any) -> list[Event]:
+        """What one delta adds; anything in it that is no call is passed over."""
+        events: list[Event] = []
+        for item in cast("list[Any]", deltas) if isinstance(deltas, list) else [deltas]:
+            if isinstance(item, dict):
+                events += self._piece(cast("dict[str, Any]", item))
+        return events
+
+    def end(self, *, cut: bool) -> list[Event]:
+        """Every call, complete or invalid. `cut`: the answer was ended by its length limit."""
+        events: list[Event] = []
+        for call in self._calls:
+            events += self._start(call)
+            events += self._add(call, call.text.end())
+            ended_by_limit = cut and call is self._calls[-1]
+            result = _finished(call, self._names.original(call.name), ended_by_limit)
+            if isinstance(result, ToolCall):
+                events.append(ToolCalled(result, index=call.position))
+            else:
+                events.append(ToolCallFailed(result, index=call.position))
+        return events
+
+    def _piece(self, item: dict[str, Any]) -> list[Event]:
+        function = item.get("function")
+        parts = cast("dict[str, Any]", function) if isinstance(function, dict) else item
+        given_id, name = _text(item.get("id")), _text(parts.get("name"))
+        index = item.get("index")
+        key = index if isinstance(index, int) and not isinstance(index, bool) else None
+        events: list[Event] = []
+        call = self._find(key, given_id, name)
+        if call is None:
+            if self._calls:
+                events += self._start(self._calls[-1])
+            call = self._new(key)
+        if given_id and not call.given_id:
+            call.given_id = given_id
+        _add_name(call, name)
+        arguments = parts.get("arguments")
+        if arguments is None or arguments == "":
+            return events
+        if not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        events += self._start(call)
+        events += self._add(call, call.text.feed(arguments))
+        return events
+
+    def _find(self, key: int | None, given_id: str, name: str) -> _Call | None:
+        """The call that a piece continues; None: it begins a new one."""
+        if key is not None:
+            found = next((call for call in reversed(self._calls) if call.key == key), None)
+        elif given_id:
+            found = next((call for call in self._calls if call.given_id == given_id), None)
+            if found is None and self._calls and not self._calls[-1].given_id and not name:
+                found = self._calls[-1]
+        else:
+            found = self._calls[-1] if self._calls else None
+        if found is None:
+            return None
+        another_id = bool(given_id and found.given_id and given_id != found.given_id)
+        if name and found.name and (another_id or (key is None and not given_id) or name != found.name):
+            # A name again: another call where the id says so, or where the first is already complete.
+            if another_id or (found.pieces and _is_complete(found.arguments)):
+                return None
+        return found
+
+    def _new(self, key: int | None) -> _Call:
+        if len(self._calls) >= MAX_CALLS:
+            raise LimitExceeded(
+                f"The answer holds more than {MAX_CALLS} tool calls; reading stopped.", name="tool_calls", limit=MAX_CALLS
+            )
+        call = _Call(len(self._calls), key)
+        self._calls.append(call)
+        return call
+
+    def _start(self, call: _Call) -> list[Event]:
+        """Only now is the name known to be whole."""
+        if call.started:
+            return []
+        call.started = True
+        taken = {other.id for other in self._calls}
+        call.id = call.given_id if call.given_id and call.given_id not in taken else _new_id()
+        return [ToolCallStarted(call.position, call.id, self._names.original(call.name))]
+
+    def _add(self, call: _Call, text: str) -> list[Event]:
+        if not text:
+            return []
+        call.pieces.append(text)
+        return [ToolCallDelta(call.position, text)]
+
+
+def _add_name(call: _Call, name: str) -> None:
+    if not name or name == call.name or call.started:
+        return
+    call.name = name if name.startswith(call.name) else call.name + name
+
+
+def _finished(call: _Call, name: str, cut: bool) -> ToolCall | InvalidToolCall:
+    raw = call.arguments
+    if not name:
+        return InvalidToolCall(call.id, name, raw, "the call has no name")
+    if cut and not raw.strip():
+        return InvalidToolCall(call.id, name, raw, "the call was cut off by the length limit")
+    repaired = False
+    try:
+        value = _parsed(raw)
+        if isinstance(value, str):  # encoded twice: the value inside is whole
+            raw, repaired = value, True
+            value = _parsed(raw)
+    except StrictJSONError as problem:
+        why = f"the arguments are no JSON: {problem}"
+        return InvalidToolCall(call.id, name, call.arguments, "the call was cut off by the length limit" if cut else why)
+    if value is None:
+        value, raw = {}, "{}"
+    if not isinstance(value, dict):
+        return InvalidToolCall(call.id, name, call.arguments, f"the arguments are no object but a {type(value).__name__}")
+    return ToolCall(call.id, name, cast("dict[str, Any]", value), raw, repaired)
+
+
+def _parsed(text: str) -> Any:
+    """Empty text means no arguments. Half a character, which no text can hold, is refused."""
+    value = loads(text) if text.strip() else None
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise StrictJSONError("half a character (a lone surrogate)") from None
+    return value
+
+
+def _is_complete(arguments: str) -> bool:
+    try:
+        loads(arguments)
+    except StrictJSONError:
+        return False
+    return True
+
+
+def _new_id() -> str:
+    """Nine letters and digits: what every family of models accepts, Mistral's too."""
+    return uuid.uuid4().hex[:9]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,196 @@
+"""The stream of an OpenAI-compatible server as our events: chats and raw completions. No I/O, tolerant, exact.
+
+Complete means that some chunk carried a finish reason; `[DONE]` alone does not. Fields that are unknown, null or
+empty are passed over; what cannot be read is refused; an error inside the stream is raised, in whatever shape.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ambidex.accumulator import Accumulator
+from ambidex.errors import AmbidexError, IncompleteResponse, LimitExceeded, MalformedResponse
+from ambidex.events import Event, Finished, ReasoningDelta, TextDelta, TokenScored
+from ambidex.reply import FinishReason, Timings, Usage
+from ambidex.strict_json import StrictJSONError, loads
+
+from .call_assembly import CallAssembly
+from .scores import read_scores
+from .server_errors import clean, for_stream, says_error
+from .sse import ServerSentEvent
+from .surrogates import WholeText
+from .tool_names import ToolNames
+
+FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "end_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class ChunkReader:
+    """Reads the answer of one request; see `answer.Reader`."""
+
+    def __init__(self, names: ToolNames, *, model: str | None, provider: str | None = None) -> None:
+        self.finished = False
+        self.done = False
+        self._names = names
+        self._model = model
+        self._provider = provider
+        self._so_far = Accumulator()
+        self._text = WholeText()
+        self._reasoning = WholeText()
+        self._calls = CallAssembly(names)
+        self._raw_reason: str | None = None
+        self._stop_sequence: str | None = None
+        self._usage = Usage()
+        self._answered_by: str | None = None
+        self._chunk_id: str | None = None
+
+    def feed(self, event: ServerSentEvent) -> list[Event]:
+        if event.data.strip() == "[DONE]":
+            self.done = True
+            return []
+        if not event.data.strip():
+            return []
+        data = read_json(event)
+        if event.event == "error" or says_error(data):
+            raise self._error(data, event.data)
+        self._usage = read_usage(data.get("usage")) or self._usage
+        self._answered_by = _text(data.get("model")) or self._answered_by
+        self._chunk_id = _text(data.get("id")) or self._chunk_id
+        choices = data.get("choices")
+        events: list[Event] = []
+        for choice in cast("list[Any]", choices) if isinstance(choices, list) else []:
+            if not isinstance(choice, dict):
+                raise MalformedResponse("The server sent a choice that is no object.")
+            events += self._choice(cast("dict[str, Any]", choice))
+        return self._noted(events)
+
+    def end(self, timings: Timings, request_id: str | None) -> list[Event]:
+        if not self.finished:
+            raise IncompleteResponse(
+                "The answer ended without a finish reason: it was cut off on its way. What came is in .partial.",
+                request_id=request_id,
+            )
+        raw = self._raw_reason or ""
+        reason = FINISH_REASONS.get(raw, "other")
+        events = self._held_text() + self._calls.end(cut=reason == "length")
+        self._noted(events)
+        if reason == "stop" and len(self._calls):
+            reason = "tool_calls"
+        elif reason == "tool_calls" and not len(self._calls):
+            reason = "other"
+        choice = self._so_far.choice(reason, raw=raw, stop_sequence=self._stop_sequence)
+        finished = Finished(
+            (choice,),
+            self._usage,
+            timings,
+            model=self._answered_by or self._model,
+            request_id=request_id or self._chunk_id,
+        )
+        return [*events, finished]
+
+    def _choice(self, choice: dict[str, Any]) -> list[Event]:
+        if choice.get("index") not in (None, 0):
+            raise MalformedResponse(f"The server sent answer {clean(str(choice['index']))[:20]}, though one was asked for.")
+        if isinstance(choice.get("error"), dict) or choice.get("finish_reason") == "error":
+            raise self._error(choice, "the answer ended in an error")
+        delta = choice.get("delta") or choice.get("message") or {}
+        if not isinstance(delta, dict):
+            raise MalformedResponse("The server sent a delta that is no object.")
+        fields = cast("dict[str, Any]", delta)
+        events: list[Event] = []
+        reasoning = _text(fields.get("reasoning_content")) or _text(fields.get("reasoning"))
+        if text := self._reasoning.feed(reasoning):
+            events.append(ReasoningDelta(text))
+        content = _content(fields.get("content")) or _text(fields.get("refusal")) or _text(choice.get("text"))
+        if text := self._text.feed(content):
+            events.append(TextDelta(text))
+        for name in ("tool_calls", "function_call"):
+            if fields.get(name):
+                if name == "function_call":
+                    fields = {name: {"index": 0, "function": fields[name]}}
+                events += self._held_text() + self._calls.feed(fields[name])
+        events += [TokenScored(score) for score in read_scores(choice.get("logprobs"))]
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason:
+            self.finished = True
+            self._raw_reason = reason
+            self._stop_sequence = _text(choice.get("stop_reason")) or _text(choice.get("matched_stop")) or None
+        return events
+
+    def _held_text(self) -> list[Event]:
+        """Halves of characters that nothing followed."""
+        events: list[Event] = []
+        if text := self._reasoning.end():
+            events.append(ReasoningDelta(text))
+        if text := self._text.end():
+            events.append(TextDelta(text))
+        return events
+
+    def _noted(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            self._so_far.add(event)
+        return events
+
+    def _error(self, data: dict[str, Any], fallback: str) -> AmbidexError:
+        return for_stream(
+            data, model=self._model, request_id=self._chunk_id, provider=self._provider, fallback=fallback
+        )
+
+
+def read_json(event: ServerSentEvent) -> dict[str, Any]:
+    """The object in an event's data. Raises `MalformedResponse`, `LimitExceeded` for one nested too deep."""
+    try:
+        data = loads(event.data)
+    except StrictJSONError as problem:
+        if "deeper" in str(problem):
+            raise LimitExceeded(f"An event of the stream is {problem}.", name="json_depth", limit=64) from None
+        start = clean(event.data)[:80]
+        raise MalformedResponse(f"An event of the stream is no JSON ({problem}). It begins: {start}") from None
+    if not isinstance(data, dict):
+        if event.event == "error":
+            return {"error": data}
+        raise MalformedResponse(f"An event of the stream is no object but a {type(data).__name__}.")
+    return cast("dict[str, Any]", data)
+
+
+def read_usage(data: Any) -> Usage | None:
+    """Token counts in OpenAI's form; what is not reported stays None."""
+    if not isinstance(data, dict):
+        return None
+    usage = cast("dict[str, Any]", data)
+
+    def count(fields: Any, name: str) -> int | None:
+        value = cast("dict[str, Any]", fields).get(name) if isinstance(fields, dict) else None
+        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+    cost = usage.get("cost")
+    return Usage(
+        input_tokens=count(usage, "prompt_tokens"),
+        output_tokens=count(usage, "completion_tokens"),
+        cached_tokens=count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning_tokens=count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        cost=float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else None,
+    )
+
+
+def _content(value: Any) -> str:
+    """Text, or the text parts of a list of parts."""
+    if isinstance(value, list):
+        parts = cast("list[Any]", value)
+        return "".join(_text(cast("dict[str, Any]", part).get("text")) for part in parts if isinstance(part, dict))
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,311 @@
+"""The HTTP client that both remote backends use, sync and async; the two halves differ in `await` only.
+
+No redirect is followed, no proxy or netrc of the environment is used, every wait is bounded (`call.py`), every buffer
+has a limit (`content.py`, `sse.py`), keys go to their own origin (`connection.py`), and no exception of httpx leaves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ambidex import __version__
+from ambidex.errors import (
+    AmbidexError,
+    BackendClosed,
+    MalformedResponse,
+    RedirectBlocked,
+    UnexpectedContentType,
+)
+from ambidex.strict_json import StrictJSONError, loads
+
+from .call import Call, Timeouts
+from .content import MAX_ERROR_BYTES, MAX_PLAIN_BYTES, MAX_STREAM_BYTES, Content
+from .secret import Credentials
+from .server_errors import clean, for_response, says_error
+from .transport_errors import translated
+
+if TYPE_CHECKING:
+    import httpx
+
+EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One HTTP request: `body` as JSON bytes is posted, None means GET. `seconds` is the limit for all of it."""
+
+    url: str
+    seconds: float
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    credentials: Credentials | None = None
+    streams: bool = True
+    model: str | None = None
+    provider: str | None = None
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+    @property
+    def target(self) -> str:
+        """Host and path, without the query: what errors name."""
+        parts = urlsplit(self.url)
+        return f"{parts.netloc}{parts.path}"
+
+
+class Http:
+    """Connections are kept per process and, for the async half, per event loop; a fork starts with none."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._clients: dict[int, httpx.Client] = {}
+        self._async_clients: Any = None  # anyio's RunVar: one client per event loop
+        self._closed = False
+
+    def call(self, ask: Ask) -> Call:
+        """The clock of one request; it runs from now on."""
+        return Call(self._timeouts, ask.seconds)
+
+    def open(self, ask: Ask) -> Response:
+        """Sends, and reads up to the headers. Raises the error of a refusal; otherwise the body is the caller's."""
+        call = self.call(ask)
+        client = self._client()
+        try:
+            raw = client.send(_request(client, ask, call), stream=True)
+        except Exception as problem:
+            failure = translated(problem, call, ask.host)
+        else:
+            return Response(raw, call, ask).checked()
+        raise failure
+
+    async def aopen(self, ask: Ask, call: Call) -> AsyncResponse:
+        """The async twin of `open`; `call` is made by the caller, who may abort it while this waits."""
+        client = self._async_client()
+        try:
+            raw = await client.send(_request(client, ask, call), stream=True)
+        except Exception as problem:
+            failure = translated(problem, call, ask.host)
+        else:
+            return await AsyncResponse(raw, call, ask).checked()
+        raise failure
+
+    def json(self, ask: Ask) -> Any:
+        """The JSON value that `ask` is answered with."""
+        response = self.open(ask)
+        try:
+            return _value(response.rest(), ask)
+        finally:
+            response.close()
+
+    async def ajson(self, ask: Ask) -> Any:
+        """The async twin of `json`."""
+        response = await self.aopen(ask, self.call(ask))
+        try:
+            return _value(await response.rest(), ask)
+        finally:
+            await response.close()
+
+    def close(self) -> None:
+        self._closed = True
+        client = self._clients.pop(os.getpid(), None)
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections of this event loop, and the sync ones."""
+        self.close()
+        client = self._async_clients.get(None) if self._async_clients is not None else None
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> httpx.Client:
+        self._check_open()
+        client = self._clients.get(os.getpid())
+        if client is None:
+            import httpx
+
+            from .connection import Transport
+
+            # Two threads may both come here: the one whose client is not kept has opened nothing with it.
+            client = self._clients.setdefault(os.getpid(), httpx.Client(transport=Transport(), **_OPTIONS))
+        return client
+
+    def _async_client(self) -> httpx.AsyncClient:
+        self._check_open()
+        import httpx
+        from anyio.lowlevel import RunVar
+
+        from .connection import AsyncTransport
+
+        if self._async_clients is None:
+            self._async_clients = RunVar[httpx.AsyncClient]("ambidex_backends.http")
+        client: httpx.AsyncClient | None = self._async_clients.get(None)
+        if client is None:
+            client = httpx.AsyncClient(transport=AsyncTransport(), **_OPTIONS)
+            self._async_clients.set(client)
+        return client
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendClosed("The backend was closed: connect again.")
+
+
+_OPTIONS: dict[str, Any] = {"trust_env": False, "follow_redirects": False}
+
+
+class AnyResponse:
+    """What both twins share."""
+
+    def __init__(self, raw: httpx.Response, call: Call, ask: Ask) -> None:
+        call.answered = True
+        self.call = call
+        self.headers: Mapping[str, str] = raw.headers
+        self._raw = raw
+        self._ask = ask
+        self._chunks: Any = None
+        limit = MAX_STREAM_BYTES if ask.streams else MAX_PLAIN_BYTES
+        self._limit = limit if self._is_wanted() else MAX_ERROR_BYTES
+
+    def content(self) -> Content:
+        return Content(self.headers.get("content-encoding", ""), self._limit)
+
+    def _is_wanted(self) -> bool:
+        """Whether it is what was asked for; if not, its body says why."""
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._raw.status_code != 200:
+            return False
+        return media_type == EVENT_STREAM if self._ask.streams else "html" not in media_type
+
+    def _refusal(self, body: bytes) -> AmbidexError:
+        status, ask = self._raw.status_code, self._ask
+        if status >= 400:
+            return for_response(
+                status, self.headers, body, target=ask.target, model=ask.model, provider=ask.provider
+            )
+        request_id = self.headers.get("x-request-id")
+        if 300 <= status < 400:
+            parts = urlsplit(self.headers.get("location", ""))
+            place = clean(f" to {parts.scheme}://{parts.netloc}") if parts.netloc else ""
+            return RedirectBlocked(
+                f"{ask.target} redirects{place} ({status}), which is not followed. Give the final address.",
+                status=status,
+                request_id=request_id,
+            )
+        try:
+            data = loads(body)
+        except StrictJSONError:
+            data = None
+        if isinstance(data, dict) and says_error(data):
+            return for_response(200, self.headers, body, target=ask.target, model=ask.model, provider=ask.provider)
+        media_type = clean(self.headers.get("content-type", "none"))[:80]
+        wanted = EVENT_STREAM if ask.streams else "JSON"
+        return UnexpectedContentType(
+            f"{ask.target} answers with {media_type} (status {status}), where {wanted} was expected. "
+            "Check the base URL; a proxy or login page may stand in between.",
+            status=status,
+            request_id=request_id,
+        )
+
+
+class Response(AnyResponse):
+    """An open answer; `close` it."""
+
+    def checked(self) -> Response:
+        """Itself, if it is what was asked for; else closed, and the server's error raised."""
+        if self._is_wanted():
+            return self
+        try:
+            body = self.rest()
+        finally:
+            self.close()
+        raise self._refusal(body)
+
+    def read(self) -> bytes | None:
+        """The next piece as it came; None at the end."""
+        if self._chunks is None:
+            self._chunks = self._raw.iter_raw()
+        try:
+            piece: bytes | None = next(self._chunks, None)
+        except Exception as problem:
+            failure = translated(problem, self.call, self._ask.host)
+        else:
+            return piece
+        raise failure
+
+    def rest(self) -> bytes:
+        """All that is left, decompressed."""
+        content, body = self.content(), bytearray()
+        while (chunk := self.read()) is not None:
+            for piece in content.feed(chunk):
+                body += piece
+        return bytes(body)
+
+    def close(self) -> None:
+        with suppress(Exception):  # it is over: how the connection ends no longer matters to anyone
+            self._raw.close()
+
+
+class AsyncResponse(AnyResponse):
+    """The async twin of `Response`."""
+
+    async def checked(self) -> AsyncResponse:
+        if self._is_wanted():
+            return self
+        try:
+            body = await self.rest()
+        finally:
+            await self.close()
+        raise self._refusal(body)
+
+    async def read(self) -> bytes | None:
+        if self._chunks is None:
+            self._chunks = self._raw.aiter_raw()
+        try:
+            piece: bytes | None = await anext(self._chunks, None)
+        except Exception as problem:
+            failure = translated(problem, self.call, self._ask.host)
+        else:
+            return piece
+        raise failure
+
+    async def rest(self) -> bytes:
+        content, body = self.content(), bytearray()
+        while (chunk := await self.read()) is not None:
+            for piece in content.feed(chunk):
+                body += piece
+        return bytes(body)
+
+    async def close(self) -> None:
+        with suppress(Exception):
+            await self._raw.aclose()
+
+
+def _request(client: httpx.Client | httpx.AsyncClient, ask: Ask, call: Call) -> httpx.Request:
+    """Keys are not in it: they are in its extensions, and `connection.py` attaches them."""
+    headers = {
+        "accept": EVENT_STREAM if ask.streams else "application/json",
+        "accept-encoding": "identity",
+        "user-agent": f"ambidex/{__version__}",
+        **({"content-type": "application/json"} if ask.body is not None else {}),
+        **ask.headers,
+    }
+    return client.build_request(
+        "GET" if ask.body is None else "POST",
+        ask.url,
+        headers=headers,
+        content=ask.body,
+        extensions={"timeout": {"connect": call, "read": call, "write": call, "pool": None}, "credentials": ask.credentials},
+    )
+
+
+def _value(body: bytes, ask: Ask) -> Any:
+    try:
+        return loads(body)
+    except StrictJSONError as problem:
+        raise MalformedResponse(f"The answer of {ask.target} is no JSON: {problem}.") from None

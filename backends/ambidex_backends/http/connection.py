@@ -1,0 +1,205 @@
+"""Under httpx: each wait on the network asks the `Call` first, and keys are attached here, at the last layer.
+
+httpcore hands the `timeout` extension of a request on to its network backend as it is. We give it the `Call` in place
+of a number, and this backend asks it before every single read, write and connect.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from ambidex.errors import Phase
+
+from .call import Call
+from .secret import Credentials, origin_of
+
+MAX_IDLE_CONNECTIONS = 20
+KEEP_ALIVE_SECONDS = 30.0
+
+
+class Guard(httpcore.NetworkBackend):
+    """The sync network."""
+
+    def __init__(self) -> None:
+        self._network = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """By the first address that answers; all of them together within the connect limit."""
+        call = _call(timeout)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as problem:
+            raise httpcore.ConnectError(str(problem)) from problem
+        call.phase = "connect"
+        addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
+        for number, address in enumerate(addresses):
+            seconds = _seconds(call, httpcore.ConnectTimeout) / (len(addresses) - number)
+            try:
+                return GuardedStream(self._network.connect_tcp(address, port, seconds, local_address, socket_options))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if number == len(addresses) - 1:
+                    raise
+        raise httpcore.ConnectError("the name has no address")
+
+
+class GuardedStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with _waiting(timeout, self._stream, "read", httpcore.ReadTimeout) as seconds:
+            return self._stream.read(max_bytes, seconds)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        with _waiting(timeout, self._stream, "write", httpcore.WriteTimeout) as seconds:
+            self._stream.write(buffer, seconds)
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        call = _call(timeout)
+        call.phase = "tls"
+        seconds = _seconds(call, httpcore.ConnectTimeout)
+        return GuardedStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class AsyncGuard(httpcore.AsyncNetworkBackend):
+    """The async twin of `Guard`; anyio's connect tries the addresses side by side."""
+
+    def __init__(self) -> None:
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        call = _call(timeout)
+        seconds = _seconds(call, httpcore.ConnectTimeout)
+        stream = await self._network.connect_tcp(host, port, seconds, local_address, socket_options)
+        call.phase = "connect"
+        return AsyncGuardedStream(stream)
+
+
+class AsyncGuardedStream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with _waiting(timeout, self._stream, "read", httpcore.ReadTimeout) as seconds:
+            return await self._stream.read(max_bytes, seconds)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        with _waiting(timeout, self._stream, "write", httpcore.WriteTimeout) as seconds:
+            await self._stream.write(buffer, seconds)
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        call = _call(timeout)
+        call.phase = "tls"
+        seconds = _seconds(call, httpcore.ConnectTimeout)
+        return AsyncGuardedStream(await self._stream.start_tls(ssl_context, server_hostname, seconds))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class Transport(httpx.HTTPTransport):
+    """httpx's own, on our network. No request waits for a connection: their number is not limited, idle ones are."""
+
+    def __init__(self) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(),
+            max_connections=None,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+            network_backend=Guard(),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return super().handle_request(_with_credentials(request))
+
+
+class AsyncTransport(httpx.AsyncHTTPTransport):
+    """The async twin. That none waits in the pool matters here: a wait cancelled there would block httpcore for good."""
+
+    def __init__(self) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=_tls(),
+            max_connections=None,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+            network_backend=AsyncGuard(),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await super().handle_async_request(_with_credentials(request))
+
+
+def _with_credentials(request: httpx.Request) -> httpx.Request:
+    """A copy that holds the keys for its origin; the request that errors and callers see never does."""
+    credentials = cast("Credentials | None", request.extensions.get("credentials"))
+    if credentials is None:
+        return request
+    headers = request.headers.copy()
+    headers.update(credentials.for_origin(origin_of(urlsplit(str(request.url)))))
+    return httpx.Request(
+        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+    )
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Made once: it reads hundreds of certificates. SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
+    return httpx.create_ssl_context()
+
+
+def _call(timeout: object) -> Call:
+    return cast(Call, timeout)  # what client.py has put into the request's `timeout` extension
+
+
+@contextmanager
+def _waiting(
+    timeout: object, stream: Any, phase: Phase, error: type[httpcore.TimeoutException]
+) -> Iterator[float]:
+    """One read or write, and the seconds that it may take."""
+    call = _call(timeout)
+    call.connected()
+    with call.waiting_on(stream.get_extra_info("socket"), phase):
+        yield _seconds(call, error)
+
+
+def _seconds(call: Call, error: type[httpcore.TimeoutException]) -> float:
+    seconds = call.remaining()
+    if seconds <= 0:
+        raise error
+    return seconds

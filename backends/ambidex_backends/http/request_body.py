@@ -1,0 +1,243 @@
+"""A `Request` as the JSON body that OpenAI-compatible servers take. No I/O, nothing mutated, nothing dropped.
+
+What the dialect has no field for raises `Unsupported`, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from ambidex.decoding import Beams, Greedy, Sampling
+from ambidex.errors import InvalidRequest, Unsupported
+from ambidex.messages import to_openai
+from ambidex.request import NamedTool, Request, Special
+
+from .dialect import Dialect
+from .tool_names import to_wire
+
+_OUTPUT_NAME = "answer"
+
+
+def chat_body(request: Request, model: str, dialect: Dialect) -> dict[str, Any]:
+    """The body of POST /v1/chat/completions. `model` stands first, so that a proxy can read it from the start."""
+    body = {
+        "model": model,
+        "messages": _messages(request, dialect),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **_tools(request),
+        **_output(request),
+        **_reasoning(request, dialect),
+        **_decoding(request, dialect),
+        **_limits(request, dialect.max_tokens),
+    }
+    if request.logprobs is not None:
+        body["logprobs"] = True
+        body["top_logprobs"] = request.logprobs
+    return with_extra(body, request.extra)
+
+
+def completion_body(request: Request, model: str, dialect: Dialect) -> dict[str, Any]:
+    """The body of POST /v1/completions, for a raw prompt."""
+    body = {
+        "model": model,
+        "prompt": prompt_on_the_wire(request),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **_decoding(request, dialect),
+        **_limits(request, "max_tokens"),
+    }
+    if request.logprobs is not None:
+        body["logprobs"] = request.logprobs
+    return with_extra(body, request.extra)
+
+
+def prompt_on_the_wire(request: Request) -> str | list[int]:
+    """A raw prompt as text, or as token ids. Raises `Unsupported` for a mixture, and for what only chats have.
+
+    The server turns the text into tokens: a control token's spelling in it becomes one, whoever wrote it.
+    """
+    refuse(
+        {
+            "tools": bool(request.tools),
+            "output": request.output is not None,
+            "reasoning": request.reasoning is not None,
+            "parallel_tool_calls": request.parallel_tool_calls is not None,
+        },
+        "A raw prompt is completed as text",
+        "Ask with messages instead.",
+    )
+    prompt = request.raw_prompt
+    if prompt is None or isinstance(prompt, str):
+        return prompt or ""
+    if all(isinstance(item, int) for item in prompt):
+        return [item for item in prompt if isinstance(item, int)]
+    if any(isinstance(item, int) for item in prompt):
+        raise Unsupported("A server takes a prompt as text or as token ids, not mixed: give one of the two.", param="prompt")
+    return "".join(item.text if isinstance(item, Special) else str(item) for item in prompt)
+
+
+def refuse_local_only(request: Request) -> None:
+    """What no server's wire has a field for."""
+    decoding = request.decoding
+    refuse(
+        {
+            "n": request.n > 1,
+            "trace": request.trace,
+            "decoding": isinstance(decoding, Beams),
+            "processors": bool(decoding and decoding.processors),
+            "banned": bool(decoding and decoding.banned),
+            "no_repeat_ngram": decoding is not None and decoding.no_repeat_ngram is not None,
+            "typical_p": isinstance(decoding, Sampling) and decoding.typical_p is not None,
+        },
+        "A remote server is asked over OpenAI's wire",
+        "A local backend does it; `extra` passes a server's own fields on.",
+    )
+
+
+def refuse(given: Mapping[str, bool], why: str, instead: str) -> None:
+    """Raises `Unsupported` for the first option that is given."""
+    for name, is_given in given.items():
+        if is_given:
+            raise Unsupported(f"{why}, which has no {_READABLE.get(name, name)}. {instead}", param=name)
+
+
+_READABLE = {"n": "n > 1 here", "decoding": "beam search", "output": "structured output", "trace": "trace of the steps"}
+
+
+def with_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`extra` behind everything else. Raises `InvalidRequest` where it names what the request itself says."""
+    for name in extra or {}:
+        if not isinstance(name, str):
+            raise InvalidRequest(f"extra takes field names as its keys, got {name!r}.", param="extra")
+        if name in body or name in _MODELLED:
+            option = _MODELLED.get(name, name)
+            raise InvalidRequest(f"extra may not set {name!r}: that is what {option} is for.", param="extra")
+    return {**body, **(extra or {})}
+
+
+_MODELLED = {
+    "model": "the backend's model",
+    "messages": "Request(messages=...)",
+    "prompt": "Request(prompt=...)",
+    "stream": "stream and ask",
+    "stream_options": "the backend",
+    "tools": "Request(tools=...)",
+    "tool_choice": "Request(tool_choice=...)",
+    "parallel_tool_calls": "Request(parallel_tool_calls=...)",
+    "response_format": "Request(output=...)",
+    "reasoning_effort": "Request(reasoning=...)",
+    "temperature": "decoding=Sampling(temperature=...)",
+    "top_p": "decoding=Sampling(top_p=...)",
+    "seed": "decoding=Sampling(seed=...)",
+    "frequency_penalty": "decoding=Sampling(frequency_penalty=...)",
+    "presence_penalty": "decoding=Sampling(presence_penalty=...)",
+    "logit_bias": "decoding=Sampling(logit_bias=...)",
+    "stop": "Request(stop=...)",
+    "max_tokens": "Request(max_tokens=...)",
+    "max_completion_tokens": "Request(max_tokens=...)",
+    "logprobs": "Request(logprobs=...)",
+    "top_logprobs": "Request(logprobs=...)",
+    "n": "Request(n=...)",
+}
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """The body's bytes. Raises `InvalidRequest` for what JSON cannot hold."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise InvalidRequest(f"The request cannot be written as JSON: {problem}.") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[Any, Any]", value))
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _messages(request: Request, dialect: Dialect) -> list[dict[str, Any]]:
+    messages = to_openai(request.messages)
+    for message in messages:
+        reasoning = message.pop("reasoning_content", None)
+        if reasoning is not None and dialect.reasoning_field is not None:
+            message[dialect.reasoning_field] = reasoning
+        if message["role"] == "tool":
+            message["name"] = to_wire(message["name"])
+        for call in message.get("tool_calls") or ():
+            call["function"]["name"] = to_wire(call["function"]["name"])
+    return messages
+
+
+def _tools(request: Request) -> dict[str, Any]:
+    if not request.tools:
+        return {}
+    tools = [tool.to_openai() for tool in request.tool_list]
+    for tool in tools:
+        tool["function"]["name"] = to_wire(tool["function"]["name"])
+    body: dict[str, Any] = {"tools": tools}
+    choice = request.tool_choice
+    if isinstance(choice, NamedTool):
+        body["tool_choice"] = {"type": "function", "function": {"name": to_wire(choice.name)}}
+    elif choice != "auto":
+        body["tool_choice"] = choice
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    return body
+
+
+def _output(request: Request) -> dict[str, Any]:
+    """The answer's schema. Not `strict`, which some servers take only for schemas in a narrow form."""
+    if request.output is None:
+        return {}
+    from pydantic import PydanticUserError, TypeAdapter
+
+    try:
+        schema = TypeAdapter(request.output).json_schema()
+    except PydanticUserError as problem:
+        raise InvalidRequest(f"output takes a type with a JSON schema: {problem.message}", param="output") from None
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": _OUTPUT_NAME, "schema": schema}}}
+
+
+def _reasoning(request: Request, dialect: Dialect) -> dict[str, Any]:
+    reasoning = request.reasoning
+    if reasoning is None:
+        return {}
+    if isinstance(reasoning, str):
+        return {"reasoning_effort": reasoning}
+    if dialect.reasoning_switch:
+        return {"chat_template_kwargs": {"enable_thinking": reasoning}}
+    return {"reasoning_effort": "medium" if reasoning else "none"}
+
+
+def _decoding(request: Request, dialect: Dialect) -> dict[str, Any]:
+    decoding = request.decoding
+    refuse_local_only(request)
+    if decoding is None:
+        return {}
+    names = ["repetition_penalty", "frequency_penalty", "presence_penalty", "min_tokens"]
+    if isinstance(decoding, Sampling):
+        names += ["temperature", "top_p", "top_k", "min_p", "seed"]
+    body = {name: value for name in names if (value := getattr(decoding, name)) is not None}
+    for name in body:
+        if name not in _OPENAI_SAMPLING and name not in dialect.extras:
+            raise Unsupported(
+                f"{dialect.name} has no {name}. Leave it out; `extra` passes a server's own fields on.", param=name
+            )
+    if isinstance(decoding, Greedy):
+        body["temperature"] = 0.0
+    if decoding.logit_bias:
+        body["logit_bias"] = {str(token): bias for token, bias in decoding.logit_bias.items()}
+    return body
+
+
+_OPENAI_SAMPLING = {"frequency_penalty", "presence_penalty", "temperature", "top_p", "seed"}
+
+
+def _limits(request: Request, max_tokens: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"stop": list(request.stops)} if request.stops else {}
+    if request.max_tokens is not None:
+        body[max_tokens] = request.max_tokens
+    return body

@@ -1,0 +1,83 @@
+"""httpx's, the system's and TLS's exceptions as ours. Their own texts can hold a header, so few of them are repeated."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+from ambidex.errors import (
+    AmbidexError,
+    ConfigError,
+    ConnectError,
+    ProtocolError,
+    ProxyError,
+    StreamInterrupted,
+    TLSError,
+    TransportError,
+)
+
+from .call import Call
+from .server_errors import clean
+
+
+def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
+    """The error of ours to raise instead, outside of the `except`, so that nothing of theirs hangs on it."""
+    import httpx
+
+    if isinstance(problem, AmbidexError):
+        return problem
+    chain = list(_chain(problem))
+    sent = call.sent
+    if any(isinstance(item, (httpx.TimeoutException, TimeoutError)) for item in chain):
+        return call.expired()
+    if isinstance(problem, httpx.ProxyError):
+        return ProxyError("The proxy refused the connection or failed. Check the proxy.", phase="proxy", sent=sent)
+    if call.phase == "tls" or (not sent and any(isinstance(item, ssl.SSLError) for item in chain)):
+        why = next((_tls_words(item) for item in chain if isinstance(item, ssl.SSLError)), "the handshake broke off")
+        return TLSError(
+            f"No trusted TLS connection to {host}: {why}. Check the address and the server's certificate.",
+            phase="tls",
+            sent=False,
+        )
+    if any(isinstance(item, socket.gaierror) for item in chain):
+        return ConnectError(
+            f"The name {host} cannot be looked up. Check the address and the network.", phase="dns", sent=False
+        )
+    if isinstance(problem, (httpx.ConnectError, OSError)) and not sent:
+        why = next((item.strerror for item in chain if isinstance(item, OSError) and item.strerror), "no connection")
+        return ConnectError(
+            f"No connection to {host}: {clean(why)}. Check that the server runs and the address is right.",
+            phase="connect",
+            sent=False,
+        )
+    if isinstance(problem, (httpx.NetworkError, httpx.RemoteProtocolError, OSError)):
+        words = str(problem)
+        if isinstance(problem, httpx.RemoteProtocolError) and "disconnected" not in words and "closed" not in words:
+            return ProtocolError(f"{host} does not speak HTTP as it should: {clean(words)[:200]}.")
+        kind = StreamInterrupted if call.answered else TransportError
+        return kind(
+            f"The connection to {host} broke while {_DOING.get(call.phase, 'in use')}. Try again.",
+            phase=call.phase,
+            sent=sent,
+        )
+    if isinstance(problem, (httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError)):
+        return ConfigError(f"The request to {host} cannot be put into HTTP: a header or the address is not valid.")
+    return TransportError(
+        f"The request to {host} failed: {type(problem).__name__}.", phase=call.phase, sent=sent
+    )
+
+
+_DOING = {"write": "the request was sent", "read": "the answer was read"}
+
+
+def _chain(problem: BaseException | None) -> Iterator[BaseException]:
+    while problem is not None:
+        yield problem
+        problem = problem.__cause__ or problem.__context__
+
+
+def _tls_words(problem: ssl.SSLError) -> str:
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return clean(problem.verify_message)
+    return clean(problem.reason or "the handshake failed").lower().replace("_", " ")
