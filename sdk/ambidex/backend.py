@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from .decoding import Beams, Sampling
 from .errors import AmbidexError, ConfigError, Unsupported
@@ -215,11 +215,10 @@ def _load(entry_point: EntryPoint) -> Callable[..., Any]:
 def _frozen(value: Any) -> Any:
     """`value` as something hashable; what cannot be compared by value is compared by identity."""
     if isinstance(value, dict):
-        by_name: dict[Any, Any] = value
-        return frozenset((name, _frozen(item)) for name, item in by_name.items())
+        return frozenset((name, _frozen(item)) for name, item in cast("Mapping[Any, Any]", value).items())
     if isinstance(value, (list, tuple, set)):
-        items: Iterable[Any] = value
-        return (type(value).__name__, *map(_frozen, items))
+        kind = "set" if isinstance(value, set) else "sequence"
+        return (kind, *map(_frozen, cast("Iterable[Any]", value)))
     try:
         hash(value)
     except TypeError:

@@ -141,7 +141,7 @@ class Turn(Watcher[Event]):
 
     def accept(self, event: Event) -> Event:
         if isinstance(event, Finished) and event.choices[0].finish_reason != "cancelled":
-            event = finished_with_value(event, self._request)
+            event = with_value(with_unique_call_ids(event), self._request)
             self._keep((*self._request.messages, event.choices[0].message))
         notify(self._observe, event)
         return event
@@ -169,23 +169,28 @@ def connected(model: object) -> Backend:
     return backend
 
 
-def finished_with_value(event: Finished, request: Request) -> Finished:
-    """The end of an answer, its calls with unique ids, and with the value where the request has `output`.
-
-    An answer that calls tools has no value yet. Raises `OutputInvalid` where the text does not fit the type.
-    """
+def with_unique_call_ids(event: Finished) -> Finished:
+    """The end of an answer with an id of its own for each call."""
     first, *others = event.choices
     first = dataclasses.replace(first, message=with_unique_ids(first.message))
-    event = dataclasses.replace(event, choices=(first, *others))
-    if request.output is None or event.value is not None or first.message.tool_calls:
+    return dataclasses.replace(event, choices=(first, *others))
+
+
+def with_value(event: Finished, request: Request) -> Finished:
+    """The end of an answer with its value, where the request has `output` and the answer calls no tool instead.
+
+    Raises `OutputInvalid` where the text does not fit the type.
+    """
+    message = event.choices[0].message
+    if request.output is None or event.value is not None or message.tool_calls:
         return event
     from .output import validate
 
     try:
-        return dataclasses.replace(event, value=validate(first.message.text, request.output))
+        return dataclasses.replace(event, value=validate(message.text, request.output))
     except OutputInvalid as error:
         error.partial = Reply(event.choices, event.usage, event.timings, event.model, event.request_id)
-        if first.finish_reason == "length":
+        if event.choices[0].finish_reason == "length":
             error.message = f"The answer was cut off at max_tokens. {error.message}"
         raise
 

@@ -1,0 +1,216 @@
+"""Runs the calls of one answer: sync tools in threads, async tools on an event loop, several at a time.
+
+A sync agent runs async tools on one background loop; an async agent runs sync tools in threads. Context variables of
+the caller are seen by every tool. A thread cannot be stopped: a tool whose time is over is no longer waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import inspect
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .agent_events import ToolReturned, ToolStarted
+from .errors import ToolArgumentsInvalid, ToolError, UnknownTool
+from .messages import ToolCall, ToolResult
+from .stop_signal import StopSignal
+from .tool_batch import ToolBatch, failed
+from .tools import Tool, result_parts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRunner:
+    """The tools of an agent, and how they are run."""
+
+    tools: dict[str, Tool[..., Any]]
+    strict_calls: bool
+    parallel: bool
+    tool_timeout: float | None
+
+    def run(
+        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal
+    ) -> Generator[ToolStarted | ToolReturned, None, tuple[ToolResult, ...]]:
+        """Yields as calls start and return; the results in the order of the calls.
+
+        Ends early, with an error for each call that has not returned, at `deadline` or when `stop` is requested.
+        """
+        batch = self._batch(calls, deadline)
+        running: dict[Future[ToolResult], ToolCall] = {}
+        try:
+            while not batch.is_done:
+                while not stop.is_requested and (call := batch.next_call()) is not None:
+                    yield ToolStarted(call)
+                    if not stop.is_requested:
+                        batch.started(call, time.monotonic())
+                        running[self._start(call)] = call
+                wait = batch.seconds_to_wait(time.monotonic())
+                done, _ = concurrent.futures.wait({*running, stop.requested}, wait, FIRST_COMPLETED)
+                for future in [future for future in running if future in done]:
+                    yield batch.returned(running.pop(future), future.result(), time.monotonic())
+                for late in batch.overdue(time.monotonic()):
+                    yield late
+                    _forget(running, late.call)
+                if stop.is_requested or batch.is_out_of_time(time.monotonic()):
+                    batch.abandon()
+        finally:
+            for future in running:
+                future.cancel()
+        return batch.results
+
+    async def arun(
+        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal
+    ) -> AsyncGenerator[ToolStarted | ToolReturned | tuple[ToolResult, ...], None]:
+        """The async twin of `run`; the results are its last item. Awaits the end of what it cancels."""
+        batch = self._batch(calls, deadline)
+        running: dict[asyncio.Task[ToolResult], ToolCall] = {}
+        stopped = _future_of(stop)
+        try:
+            while not batch.is_done:
+                while not stop.is_requested and (call := batch.next_call()) is not None:
+                    yield ToolStarted(call)
+                    if not stop.is_requested:
+                        batch.started(call, time.monotonic())
+                        running[asyncio.create_task(self._acall(call))] = call
+                wait = batch.seconds_to_wait(time.monotonic())
+                done, _ = await asyncio.wait({*running, stopped}, timeout=wait, return_when=FIRST_COMPLETED)
+                for task in [task for task in running if task in done]:
+                    yield batch.returned(running.pop(task), task.result(), time.monotonic())
+                for late in batch.overdue(time.monotonic()):
+                    yield late
+                    _forget(running, late.call)
+                if stop.is_requested or batch.is_out_of_time(time.monotonic()):
+                    batch.abandon()
+        finally:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+        yield batch.results
+
+    def _batch(self, calls: Sequence[ToolCall], deadline: float | None) -> ToolBatch:
+        return ToolBatch(calls, parallel=self.parallel, tool_timeout=self.tool_timeout, deadline=deadline)
+
+    def _start(self, call: ToolCall) -> Future[ToolResult]:
+        """Runs the call: on the background loop where its tool is async, here if alone, else in a thread."""
+        tool = self.tools.get(call.name)
+        if tool is not None and tool.is_async:
+            return asyncio.run_coroutine_threadsafe(self._acall(call), _background_loop())
+        if not self.parallel and self.tool_timeout is None:
+            done: Future[ToolResult] = Future()
+            done.set_result(self._call(call))
+            return done
+        return in_thread(lambda: self._call(call))
+
+    def _call(self, call: ToolCall) -> ToolResult:
+        try:
+            tool = self._tool(call)
+            value = tool(**tool.bind(call.arguments))
+            if inspect.isawaitable(value):
+                value = asyncio.run_coroutine_threadsafe(_awaited(value), _background_loop()).result()
+            return ToolResult(call.id, call.name, *result_parts(value))
+        except Exception as error:
+            return failed(call, _told(error))
+
+    async def _acall(self, call: ToolCall) -> ToolResult:
+        try:
+            tool = self._tool(call)
+            arguments = tool.bind(call.arguments)
+            value = tool(**arguments) if tool.is_async else await asyncio.wrap_future(in_thread(lambda: tool(**arguments)))
+            if inspect.isawaitable(value):
+                value = await value
+            return ToolResult(call.id, call.name, *result_parts(value))
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            return failed(call, "The tool was cancelled from inside.")
+        except Exception as error:
+            return failed(call, _told(error))
+
+    def _tool(self, call: ToolCall) -> Tool[..., Any]:
+        """The tool to run. Raises `UnknownTool`, and `ToolArgumentsInvalid` for a repaired call where that is asked."""
+        tool = self.tools.get(call.name)
+        if tool is None:
+            names = ", ".join(self.tools) or "none"
+            raise UnknownTool(f"There is no tool named {call.name!r}. The tools are: {names}.")
+        if self.strict_calls and call.repaired:
+            raise ToolArgumentsInvalid(f"The call to {call.name!r} was malformed and not run. Write it as valid JSON.")
+        return tool
+
+
+def in_thread(function: Callable[[], T]) -> Future[T]:
+    """Runs it in a daemon thread of its own, in a copy of the caller's context; an exception goes to the future."""
+    future: Future[T] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(context.run(function))
+            except BaseException as error:
+                future.set_exception(error)
+
+    threading.Thread(target=work, name="ambidex-tool", daemon=True).start()
+    return future
+
+
+def _future_of(stop: StopSignal) -> asyncio.Future[None]:
+    """Done on this event loop when a stop is requested, from whichever thread."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def set_it() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def wake() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(set_it)
+
+    stop.tell(wake)
+    return future
+
+
+def _told(error: Exception) -> str:
+    """What the model is told: a ToolError's message as it is, else the type and the message."""
+    return error.message if isinstance(error, ToolError) else f"{type(error).__name__}: {error}"
+
+
+async def _awaited(value: Awaitable[T]) -> T:
+    return await value
+
+
+def _forget(running: dict[Any, ToolCall], call: ToolCall) -> None:
+    """No longer waits for the call, and stops it where that is possible."""
+    for future in [future for future, its_call in running.items() if its_call is call]:
+        del running[future]
+        future.cancel()
+
+
+class _BackgroundLoop:
+    """One event loop in a daemon thread for all async tools of sync agents; started when first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            # A forked process has the loop, but not the thread.
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="ambidex-async-tools", daemon=True)
+                self._thread.start()
+            return self._loop
+
+
+_background_loop = _BackgroundLoop()
