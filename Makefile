@@ -33,10 +33,10 @@ check: $(VENV)/ready-dev ## style, types and structure, without the other tests
 	@$(PY) -m pytest -q tests/structure
 
 bench: $(VENV)/ready-dev ## the measurements, printed
-	@$(PY) -m pytest -q -s -m bench
+	@for bench in tests/bench/*.py; do echo "== $$bench"; $(PY) $$bench || exit 1; done
 
 nightly: $(VENV)/ready-dev ## the whole suite with the slow tests, and many more examples per property
-	@$(PY) -m pytest -q -m "not bench" --hypothesis-profile=nightly
+	@$(PY) -m pytest -q -m "" --hypothesis-profile=nightly
 
 clean: ## remove the environment, caches and builds
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

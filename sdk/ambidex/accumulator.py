@@ -134,7 +134,7 @@ class _ChoiceSoFar:
 @dataclasses.dataclass
 class _TextSoFar:
     kind: type[Text] | type[Reasoning]
-    pieces: list[str] = dataclasses.field(default_factory=list)
+    pieces: list[str] = dataclasses.field(default_factory=list[str])
     signature: str | None = None
 
     def part(self) -> Part | None:
@@ -148,7 +148,7 @@ class _TextSoFar:
 class _CallSoFar:
     id: str = ""
     name: str = ""
-    pieces: list[str] = dataclasses.field(default_factory=list)
+    pieces: list[str] = dataclasses.field(default_factory=list[str])
     call: ToolCall | InvalidToolCall | None = None
 
     def part(self) -> Part | None:

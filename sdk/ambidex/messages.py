@@ -211,9 +211,8 @@ def checked_messages(messages: Iterable[Message]) -> tuple[Message, ...]:
             "messages takes a sequence of System, User, Assistant and ToolResult, got a str. "
             "Wrap it: [User(text)], or pass prompt=text for raw text without a chat template."
         )
-    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
-        messages = (messages,)
-    checked = tuple(messages)
+    single = isinstance(messages, Mapping) or not isinstance(messages, Iterable)
+    checked: tuple[Message, ...] = (messages,) if single else tuple(messages)  # type: ignore[assignment]  # a wrong value
     for message in checked:
         if not isinstance(message, (System, User, Assistant, ToolResult)):
             hint = " Translate OpenAI's dicts with messages.from_openai(...)." if isinstance(message, Mapping) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from .decoding import Beams, Decoding, Greedy, Sampling, check_integer, check_number
 from .errors import InvalidRequest
@@ -137,13 +137,14 @@ def _checked_prompt(prompt: object) -> RawPrompt:
             f"prompt takes a str or a sequence of token ids, str and Special, got {type(prompt).__name__}.",
             param="prompt",
         )
-    for item in prompt:
+    items = tuple(cast("Sequence[int | str | Special]", prompt))
+    for item in items:
         wrong_type = isinstance(item, bool) or not isinstance(item, (int, str, Special))
         if wrong_type or (isinstance(item, int) and item < 0):
             raise InvalidRequest(f"prompt takes token ids >= 0, str and Special, got {item!r}.", param="prompt")
-    if not prompt:
+    if not items:
         raise InvalidRequest("prompt is empty: give at least one character or token.", param="prompt")
-    return tuple(prompt)
+    return items
 
 
 def _check_tool_choice(choice: object, tools: tuple[Tool[..., Any], ...]) -> None:

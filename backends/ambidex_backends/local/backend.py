@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -155,7 +155,7 @@ class LocalBackend:
         return f"LocalBackend({self.model!r}, device={str(self._runtime.device)!r}, dtype={self._runtime.dtype_name!r})"
 
     @contextmanager
-    def _observed(self, request: Request) -> Iterator[None]:
+    def _observed(self, request: Request) -> Generator[None]:
         notify(self._observe, request)
         try:
             yield

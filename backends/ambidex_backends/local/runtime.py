@@ -141,7 +141,7 @@ class Runtime:
             )
         tools = () if request.tool_choice == "none" else request.tool_list
         rendered = self.template.render(request.messages, tools, reasoning=request.reasoning)
-        shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.markers}
+        shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.MARKERS}
         parser = self._format.parser(tools or None, starts_in_reasoning=rendered.starts_in_reasoning)
         return Prompt(rendered.ids, self._chat_ends, self.tokenizer.special_ids - shown, parser)
 
@@ -167,10 +167,10 @@ class Runtime:
         source = self.template.source if self.template is not None else ""
         return formats.get(formats.detect(source, tuple(self.tokenizer.special)) or "hermes")
 
-    def _template_ends(self, eos: int | None) -> frozenset[int]:
+    def _template_ends(self, eos: object) -> frozenset[int]:
         """A chat's turn also ends with the tokenizer's own end, and with what its format ends turns with."""
         control = self.tokenizer.special
-        return _ids(eos) | {control[spelling] for spelling in self._format.stop_tokens if spelling in control}
+        return _ids(eos) | {control[spelling] for spelling in self._format.STOP_TOKENS if spelling in control}
 
 
 def _refuse_unsupported(request: Request) -> None:
@@ -218,8 +218,11 @@ def _context_length(config: Any, max_context: int | None) -> int | None:
     """The model's own limit under its several names, or less if asked; None if it has none."""
     text = config.get_text_config(decoder=True)
     names = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "max_seq_len", "n_ctx")
-    own = next((value for name in names if isinstance(value := getattr(text, name, None), int) and value > 0), None)
-    return min(value for value in (own, max_context) if value is not None) if own or max_context else None
+    named: list[Any] = [getattr(text, name, None) for name in names]
+    limits = [value for value in named if isinstance(value, int) and value > 0][:1]
+    if max_context is not None:
+        limits.append(max_context)
+    return min(limits, default=None)
 
 
 def _ids(value: object) -> frozenset[int]:

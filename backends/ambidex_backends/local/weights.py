@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,7 +237,7 @@ def _check_tokenizer(folder: Path, rows: int, tokenizer: PreTrainedTokenizerBase
 
 
 @contextmanager
-def _translated(folder: Path) -> Iterator[None]:
+def _translated(folder: Path) -> Generator[None]:
     """Whatever transformers raises, as our error."""
     try:
         yield
@@ -252,7 +252,7 @@ def _translated(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def _quiet_transformers() -> Generator[None]:
     """Progress on a terminal only, and no reports: what matters in them is raised."""
     logging_of = transformers.utils.logging
     verbosity, progress = logging_of.get_verbosity(), logging_of.is_progress_bar_enabled()
