@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +83,7 @@ class Call:
         return DeadlineExceeded(f"{_WHAT_PASSED[kind]} {limit:g} s. {_WHAT_TO_DO[kind]}", kind=kind, limit=limit)
 
     @contextmanager
-    def waiting_on(self, connection: Any, phase: Phase) -> Iterator[None]:
+    def waiting_on(self, connection: Any, phase: Phase) -> Generator[None]:
         """During one read or write; only then may `abort` touch the socket, for afterwards it may serve others."""
         self.phase = phase
         self.sent = self.sent or phase == "write"

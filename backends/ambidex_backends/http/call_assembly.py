@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from ambidex.errors import LimitExceeded
 from ambidex.events import Event, ToolCallDelta, ToolCalled, ToolCallFailed, ToolCallStarted
 from ambidex.messages import InvalidToolCall, ToolCall
 from ambidex.strict_json import StrictJSONError, loads
 
+from .json_values import as_object, as_text, as_whole, is_list, is_object
 from .surrogates import WholeText
 from .tool_names import ToolNames
 
@@ -53,9 +54,9 @@ class CallAssembly:
     def feed(self, deltas: Any) -> list[Event]:
         """What one delta adds; anything in it that is no call is passed over."""
         events: list[Event] = []
-        for item in cast("list[Any]", deltas) if isinstance(deltas, list) else [deltas]:
-            if isinstance(item, dict):
-                events += self._piece(cast("dict[str, Any]", item))
+        for item in deltas if is_list(deltas) else [deltas]:
+            if is_object(item):
+                events += self._piece(item)
         return events
 
     def end(self, *, cut: bool) -> list[Event]:
@@ -73,11 +74,8 @@ class CallAssembly:
         return events
 
     def _piece(self, item: dict[str, Any]) -> list[Event]:
-        function = item.get("function")
-        parts = cast("dict[str, Any]", function) if isinstance(function, dict) else item
-        given_id, name = _text(item.get("id")), _text(parts.get("name"))
-        index = item.get("index")
-        key = index if isinstance(index, int) and not isinstance(index, bool) else None
+        parts = as_object(item.get("function")) or item
+        given_id, name, key = as_text(item.get("id")), as_text(parts.get("name")), as_whole(item.get("index"))
         events: list[Event] = []
         call = self._find(key, given_id, name)
         if call is None:
@@ -109,16 +107,19 @@ class CallAssembly:
         if found is None:
             return None
         another_id = bool(given_id and found.given_id and given_id != found.given_id)
-        if name and found.name and (another_id or (key is None and not given_id) or name != found.name):
-            # A name again: another call where the id says so, or where the first is already complete.
-            if another_id or (found.pieces and _is_complete(found.arguments)):
-                return None
-        return found
+        if not (name and found.name):
+            return found
+        # A name again: another call where the id says so, or where the one before is already complete.
+        may_be_another = name != found.name or (key is None and not given_id)
+        is_another = another_id or (may_be_another and bool(found.pieces) and _is_complete(found.arguments))
+        return None if is_another else found
 
     def _new(self, key: int | None) -> _Call:
         if len(self._calls) >= MAX_CALLS:
             raise LimitExceeded(
-                f"The answer holds more than {MAX_CALLS} tool calls; reading stopped.", name="tool_calls", limit=MAX_CALLS
+                f"The answer holds more than {MAX_CALLS} tool calls; reading stopped.",
+                name="tool_calls",
+                limit=MAX_CALLS,
             )
         call = _Call(len(self._calls), key)
         self._calls.append(call)
@@ -160,12 +161,16 @@ def _finished(call: _Call, name: str, cut: bool) -> ToolCall | InvalidToolCall:
             value = _parsed(raw)
     except StrictJSONError as problem:
         why = f"the arguments are no JSON: {problem}"
-        return InvalidToolCall(call.id, name, call.arguments, "the call was cut off by the length limit" if cut else why)
+        return InvalidToolCall(
+            call.id, name, call.arguments, "the call was cut off by the length limit" if cut else why
+        )
     if value is None:
-        value, raw = {}, "{}"
-    if not isinstance(value, dict):
-        return InvalidToolCall(call.id, name, call.arguments, f"the arguments are no object but a {type(value).__name__}")
-    return ToolCall(call.id, name, cast("dict[str, Any]", value), raw, repaired)
+        value, raw = dict[str, Any](), "{}"
+    if not is_object(value):
+        return InvalidToolCall(
+            call.id, name, call.arguments, f"the arguments are no object but a {type(value).__name__}"
+        )
+    return ToolCall(call.id, name, value, raw, repaired)
 
 
 def _parsed(text: str) -> Any:
@@ -190,7 +195,3 @@ def _is_complete(arguments: str) -> bool:
 def _new_id() -> str:
     """Nine letters and digits: what every family of models accepts, Mistral's too."""
     return uuid.uuid4().hex[:9]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -6,7 +6,7 @@ empty are passed over; what cannot be read is refused; an error inside the strea
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from ambidex.accumulator import Accumulator
 from ambidex.errors import AmbidexError, IncompleteResponse, LimitExceeded, MalformedResponse
@@ -15,6 +15,7 @@ from ambidex.reply import FinishReason, Timings, Usage
 from ambidex.strict_json import StrictJSONError, loads
 
 from .call_assembly import CallAssembly
+from .json_values import as_list, as_number, as_object, as_text, as_whole, is_list, is_object
 from .scores import read_scores
 from .server_errors import clean, for_stream, says_error
 from .sse import ServerSentEvent
@@ -65,14 +66,13 @@ class ChunkReader:
         if event.event == "error" or says_error(data):
             raise self._error(data, event.data)
         self._usage = read_usage(data.get("usage")) or self._usage
-        self._answered_by = _text(data.get("model")) or self._answered_by
-        self._chunk_id = _text(data.get("id")) or self._chunk_id
-        choices = data.get("choices")
+        self._answered_by = as_text(data.get("model")) or self._answered_by
+        self._chunk_id = as_text(data.get("id")) or self._chunk_id
         events: list[Event] = []
-        for choice in cast("list[Any]", choices) if isinstance(choices, list) else []:
-            if not isinstance(choice, dict):
+        for choice in as_list(data.get("choices")):
+            if not is_object(choice):
                 raise MalformedResponse("The server sent a choice that is no object.")
-            events += self._choice(cast("dict[str, Any]", choice))
+            events += self._choice(choice)
         return self._noted(events)
 
     def end(self, timings: Timings, request_id: str | None) -> list[Event]:
@@ -101,31 +101,32 @@ class ChunkReader:
 
     def _choice(self, choice: dict[str, Any]) -> list[Event]:
         if choice.get("index") not in (None, 0):
-            raise MalformedResponse(f"The server sent answer {clean(str(choice['index']))[:20]}, though one was asked for.")
-        if isinstance(choice.get("error"), dict) or choice.get("finish_reason") == "error":
+            raise MalformedResponse(
+                f"The server sent answer {clean(str(choice['index']))[:20]}, though one was asked for."
+            )
+        if choice.get("error") or choice.get("finish_reason") == "error":
             raise self._error(choice, "the answer ended in an error")
-        delta = choice.get("delta") or choice.get("message") or {}
-        if not isinstance(delta, dict):
+        fields = choice.get("delta") or choice.get("message") or dict[str, Any]()
+        if not is_object(fields):
             raise MalformedResponse("The server sent a delta that is no object.")
-        fields = cast("dict[str, Any]", delta)
         events: list[Event] = []
-        reasoning = _text(fields.get("reasoning_content")) or _text(fields.get("reasoning"))
+        reasoning = as_text(fields.get("reasoning_content")) or as_text(fields.get("reasoning"))
         if text := self._reasoning.feed(reasoning):
             events.append(ReasoningDelta(text))
-        content = _content(fields.get("content")) or _text(fields.get("refusal")) or _text(choice.get("text"))
+        content = _content(fields.get("content")) or as_text(fields.get("refusal")) or as_text(choice.get("text"))
         if text := self._text.feed(content):
             events.append(TextDelta(text))
-        for name in ("tool_calls", "function_call"):
-            if fields.get(name):
-                if name == "function_call":
-                    fields = {name: {"index": 0, "function": fields[name]}}
-                events += self._held_text() + self._calls.feed(fields[name])
+        calls = fields.get("tool_calls")
+        if fields.get("function_call"):  # the older form: one call, without id
+            calls = {"index": 0, "function": fields["function_call"]}
+        if calls:
+            events += self._held_text() + self._calls.feed(calls)
         events += [TokenScored(score) for score in read_scores(choice.get("logprobs"))]
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             self.finished = True
             self._raw_reason = reason
-            self._stop_sequence = _text(choice.get("stop_reason")) or _text(choice.get("matched_stop")) or None
+            self._stop_sequence = as_text(choice.get("stop_reason")) or as_text(choice.get("matched_stop")) or None
         return events
 
     def _held_text(self) -> list[Event]:
@@ -157,40 +158,28 @@ def read_json(event: ServerSentEvent) -> dict[str, Any]:
             raise LimitExceeded(f"An event of the stream is {problem}.", name="json_depth", limit=64) from None
         start = clean(event.data)[:80]
         raise MalformedResponse(f"An event of the stream is no JSON ({problem}). It begins: {start}") from None
-    if not isinstance(data, dict):
+    if not is_object(data):
         if event.event == "error":
             return {"error": data}
         raise MalformedResponse(f"An event of the stream is no object but a {type(data).__name__}.")
-    return cast("dict[str, Any]", data)
+    return data
 
 
 def read_usage(data: Any) -> Usage | None:
     """Token counts in OpenAI's form; what is not reported stays None."""
-    if not isinstance(data, dict):
+    if not is_object(data):
         return None
-    usage = cast("dict[str, Any]", data)
-
-    def count(fields: Any, name: str) -> int | None:
-        value = cast("dict[str, Any]", fields).get(name) if isinstance(fields, dict) else None
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-    cost = usage.get("cost")
     return Usage(
-        input_tokens=count(usage, "prompt_tokens"),
-        output_tokens=count(usage, "completion_tokens"),
-        cached_tokens=count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=count(usage.get("completion_tokens_details"), "reasoning_tokens"),
-        cost=float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else None,
+        input_tokens=as_whole(data.get("prompt_tokens")),
+        output_tokens=as_whole(data.get("completion_tokens")),
+        cached_tokens=as_whole(as_object(data.get("prompt_tokens_details")).get("cached_tokens")),
+        reasoning_tokens=as_whole(as_object(data.get("completion_tokens_details")).get("reasoning_tokens")),
+        cost=as_number(data.get("cost")),
     )
 
 
 def _content(value: Any) -> str:
     """Text, or the text parts of a list of parts."""
-    if isinstance(value, list):
-        parts = cast("list[Any]", value)
-        return "".join(_text(cast("dict[str, Any]", part).get("text")) for part in parts if isinstance(part, dict))
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    if is_list(value):
+        return "".join(as_text(as_object(part).get("text")) for part in value)
+    return as_text(value)

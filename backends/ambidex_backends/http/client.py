@@ -25,6 +25,7 @@ from ambidex.strict_json import StrictJSONError, loads
 
 from .call import Call, Timeouts
 from .content import MAX_ERROR_BYTES, MAX_PLAIN_BYTES, MAX_STREAM_BYTES, Content
+from .json_values import as_object
 from .secret import Credentials
 from .server_errors import clean, for_response, says_error
 from .transport_errors import translated
@@ -185,9 +186,7 @@ class AnyResponse:
     def _refusal(self, body: bytes) -> AmbidexError:
         status, ask = self._raw.status_code, self._ask
         if status >= 400:
-            return for_response(
-                status, self.headers, body, target=ask.target, model=ask.model, provider=ask.provider
-            )
+            return for_response(status, self.headers, body, target=ask.target, model=ask.model, provider=ask.provider)
         request_id = self.headers.get("x-request-id")
         if 300 <= status < 400:
             parts = urlsplit(self.headers.get("location", ""))
@@ -201,7 +200,7 @@ class AnyResponse:
             data = loads(body)
         except StrictJSONError:
             data = None
-        if isinstance(data, dict) and says_error(data):
+        if says_error(as_object(data)):
             return for_response(200, self.headers, body, target=ask.target, model=ask.model, provider=ask.provider)
         media_type = clean(self.headers.get("content-type", "none"))[:80]
         wanted = EVENT_STREAM if ask.streams else "JSON"
@@ -300,7 +299,10 @@ def _request(client: httpx.Client | httpx.AsyncClient, ask: Ask, call: Call) -> 
         ask.url,
         headers=headers,
         content=ask.body,
-        extensions={"timeout": {"connect": call, "read": call, "write": call, "pool": None}, "credentials": ask.credentials},
+        extensions={
+            "timeout": {"connect": call, "read": call, "write": call, "pool": None},
+            "credentials": ask.credentials,
+        },
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -89,7 +89,7 @@ class AsyncGuard(httpcore.AsyncNetworkBackend):
     """The async twin of `Guard`; anyio's connect tries the addresses side by side."""
 
     def __init__(self) -> None:
-        self._network = httpcore.AnyIOBackend()
+        self._network = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,
@@ -150,7 +150,7 @@ class Transport(httpx.HTTPTransport):
 
 
 class AsyncTransport(httpx.AsyncHTTPTransport):
-    """The async twin. That none waits in the pool matters here: a wait cancelled there would block httpcore for good."""
+    """The async twin. That none waits in the pool matters here: cancelled there, it blocks httpcore for good."""
 
     def __init__(self) -> None:
         self._pool = httpcore.AsyncConnectionPool(
@@ -188,9 +188,7 @@ def _call(timeout: object) -> Call:
 
 
 @contextmanager
-def _waiting(
-    timeout: object, stream: Any, phase: Phase, error: type[httpcore.TimeoutException]
-) -> Iterator[float]:
+def _waiting(timeout: object, stream: Any, phase: Phase, error: type[httpcore.TimeoutException]) -> Generator[float]:
     """One read or write, and the seconds that it may take."""
     call = _call(timeout)
     call.connected()

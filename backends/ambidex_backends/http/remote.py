@@ -11,7 +11,7 @@ from ambidex.backend import Capabilities, Observer, last_release, notify
 from ambidex.decoding import check_number
 from ambidex.errors import AmbidexError, ConfigError
 from ambidex.reply import Reply
-from ambidex.request import DEFAULT_TIMEOUT, Request
+from ambidex.request import Request
 from ambidex.stream import AsyncEventStream, EventStream, collect
 
 from .answer import Answer, AsyncAnswer, Reader
@@ -123,6 +123,3 @@ class RemoteBackend:
 
     def _plan(self, request: Request) -> Plan:
         raise NotImplementedError
-
-
-__all__ = ["DEFAULT_TIMEOUT", "Plan", "RemoteBackend"]

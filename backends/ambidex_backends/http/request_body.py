@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 from ambidex.decoding import Beams, Greedy, Sampling
 from ambidex.errors import InvalidRequest, Unsupported
@@ -75,7 +75,9 @@ def prompt_on_the_wire(request: Request) -> str | list[int]:
     if all(isinstance(item, int) for item in prompt):
         return [item for item in prompt if isinstance(item, int)]
     if any(isinstance(item, int) for item in prompt):
-        raise Unsupported("A server takes a prompt as text or as token ids, not mixed: give one of the two.", param="prompt")
+        raise Unsupported(
+            "A server takes a prompt as text or as token ids, not mixed: give one of the two.", param="prompt"
+        )
     return "".join(item.text if isinstance(item, Special) else str(item) for item in prompt)
 
 
@@ -152,9 +154,13 @@ def encoded(body: Mapping[str, Any]) -> bytes:
         raise InvalidRequest(f"The request cannot be written as JSON: {problem}.") from None
 
 
+def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[Any, Any]", value))
+    if _is_mapping(value):
+        return dict(value)
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 

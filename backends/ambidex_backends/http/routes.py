@@ -31,13 +31,14 @@ class Routes:
     @classmethod
     def from_url(cls, url: str) -> Routes:
         """Raises `ConfigError` for what is no http(s) address, or holds a user name or password."""
+        wrong = ConfigError("The address of a server is http(s)://host[:port]/v1, without spaces; this one is not.")
         try:
-            parts = urlsplit(url.strip())
+            parts = urlsplit(url)
             valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
-            valid = False
-        if not valid or any(not character.isprintable() or character == " " for character in url.strip()):
-            raise ConfigError("The address of a server is http(s)://host[:port]/v1, without spaces; this one is not.")
+            raise wrong from None
+        if not valid or any(not character.isprintable() or character == " " for character in url):
+            raise wrong
         if parts.username is not None or parts.password is not None:
             raise ConfigError("An address holds no user name or password: pass the key as api_key=.")
         path = parts.path.rstrip("/")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from ambidex.reply import TokenLogprob
+
+from .json_values import as_list, as_number, as_object, as_whole, is_list
 
 
 def read_scores(data: Any) -> list[TokenLogprob]:
     """The tokens in a choice's `logprobs`; entries without a number (the first of a prompt) are passed over."""
-    if not isinstance(data, dict):
-        return []
-    fields = cast("dict[str, Any]", data)
-    if isinstance(fields.get("content"), list):
-        return [score for item in _list(fields["content"]) if (score := _chat_token(item)) is not None]
-    tokens, values, tops = _list(fields.get("tokens")), _list(fields.get("token_logprobs")), _list(fields.get("top_logprobs"))
+    fields = as_object(data)
+    if is_list(fields.get("content")):
+        return [score for item in fields["content"] if (score := _chat_token(item)) is not None]
+    tokens, values, tops = (
+        as_list(fields.get("tokens")),
+        as_list(fields.get("token_logprobs")),
+        as_list(fields.get("top_logprobs")),
+    )
     scores: list[TokenLogprob] = []
     for position, (token, value) in enumerate(zip(tokens, values, strict=False)):
-        top = tops[position] if position < len(tops) else None
-        alternatives = cast("dict[str, Any]", top).items() if isinstance(top, dict) else ()
+        alternatives = as_object(tops[position]).items() if position < len(tops) else ()
         ranked = [score for name, number in alternatives if (score := _token(name, number)) is not None]
         ranked.sort(key=lambda score: -score.logprob)
         score = _token(token, value, top=tuple(ranked))
@@ -28,29 +31,24 @@ def read_scores(data: Any) -> list[TokenLogprob]:
 
 
 def _chat_token(item: Any) -> TokenLogprob | None:
-    if not isinstance(item, dict):
-        return None
-    fields = cast("dict[str, Any]", item)
-    top = tuple(score for other in _list(fields.get("top_logprobs")) if (score := _chat_token(other)) is not None)
+    fields = as_object(item)
+    top = tuple(score for other in as_list(fields.get("top_logprobs")) if (score := _chat_token(other)) is not None)
     return _token(fields.get("token"), fields.get("logprob"), fields.get("bytes"), fields.get("id"), top)
 
 
 def _token(
     text: Any, value: Any, raw: Any = None, number: Any = None, top: tuple[TokenLogprob, ...] = ()
 ) -> TokenLogprob | None:
-    if not isinstance(text, str) or isinstance(value, bool) or not isinstance(value, (int, float)):
+    logprob = as_number(value)
+    if not isinstance(text, str) or logprob is None:
         return None
-    octets = _list(raw)
+    octets = as_list(raw)
     valid = bool(octets) and all(isinstance(octet, int) and 0 <= octet < 256 for octet in octets)
     return TokenLogprob(
         text,
         bytes(octets) if valid else text.encode(errors="replace"),
-        number if isinstance(number, int) and not isinstance(number, bool) else None,
-        float(value),
+        as_whole(number),
+        logprob,
         top,
         "provider",
     )
-
-
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []

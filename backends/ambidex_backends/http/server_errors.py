@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
+from typing import Any
 
 from ambidex.errors import (
     AmbidexError,
@@ -33,6 +33,8 @@ from ambidex.errors import (
     ServerError,
 )
 from ambidex.strict_json import StrictJSONError, loads
+
+from .json_values import as_list, as_number, as_object, as_whole, is_list, is_object
 
 MAX_WORDS = 1000
 """Characters of the server's own words that a message repeats."""
@@ -97,42 +99,39 @@ def read_body(body: bytes, content_type: str) -> Said:
 
 def read_value(value: Any) -> Said:
     """The words and fields in a JSON value of any of the known shapes."""
-    if not isinstance(value, dict):
+    if not is_object(value):
         return Said(_words(value))
-    data = cast("dict[str, Any]", value)
-    inner = data.get("error")
-    fields = {**data, **cast("dict[str, Any]", inner)} if isinstance(inner, dict) else data
+    inner = value.get("error")
+    fields = {**value, **as_object(inner)}
     candidates = (
         fields.get("message"),
-        inner if not isinstance(inner, dict) else None,
-        data.get("error_description"),
-        data.get("errors"),
+        None if is_object(inner) else inner,
+        value.get("error_description"),
+        value.get("errors"),
         fields.get("detail"),
     )
     code = fields.get("code")
     numbers = (fields.get("http_status_code"), fields.get("status"), fields.get("status_code"), code)
     statuses = [number for item in numbers if (number := _as_status(item)) is not None]
-    estimate = data.get("estimated_time")
+    estimate = as_number(value.get("estimated_time"))
     return Said(
         words=next((words for item in candidates if (words := _words(item))), ""),
         code=_name(code),
         kind=_name(fields.get("error_type")) or _name(fields.get("type")),
         param=_name(fields.get("param")),
         status=statuses[0] if statuses else None,
-        estimated_time=float(estimate) if isinstance(estimate, (int, float)) and estimate >= 0 else None,
+        estimated_time=estimate if estimate is not None and estimate >= 0 else None,
     )
 
 
 def _words(item: Any) -> str:
     if isinstance(item, str):
         return clean(item)
-    if isinstance(item, list):
-        return clean("; ".join(filter(None, (_words(part) for part in cast("list[Any]", item)[:5]))))
-    if isinstance(item, dict):
-        part = cast("dict[str, Any]", item)
-        words = _words(part.get("message") or part.get("msg") or "")
-        place = part.get("loc")
-        where = ".".join(str(step) for step in cast("list[Any]", place)) if isinstance(place, list) else ""
+    if is_list(item):
+        return clean("; ".join(filter(None, (_words(part) for part in item[:5]))))
+    if is_object(item):
+        words = _words(item.get("message") or item.get("msg") or "")
+        where = ".".join(str(step) for step in as_list(item.get("loc")))
         return f"{clean(where)}: {words}" if where and words else words
     return ""
 
@@ -140,7 +139,8 @@ def _words(item: Any) -> str:
 def _as_status(item: Any) -> int | None:
     if isinstance(item, str) and re.fullmatch(r"[45]\d\d", item):
         item = int(item)
-    return item if isinstance(item, int) and not isinstance(item, bool) and 400 <= item < 600 else None
+    number = as_whole(item)
+    return number if number is not None and 400 <= number < 600 else None
 
 
 def _name(item: Any) -> str | None:
@@ -176,7 +176,9 @@ _STATUS_OF_KIND = {
 }
 """For errors inside a stream that name their kind only."""
 
-_QUOTA = re.compile(r"insufficient_quota|exceeded your (current quota|monthly included credits)|billing_hard_limit", re.I)
+_QUOTA = re.compile(
+    r"insufficient_quota|exceeded your (current quota|monthly included credits)|billing_hard_limit", re.I
+)
 _OVERLOAD = re.compile(r"overloaded|no capacity|too busy|queue is full", re.I)
 _TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|context (length|window|size)|prompt is too long"
@@ -187,7 +189,9 @@ _FILTERED = re.compile(r"content_filter|content_policy|moderation", re.I)
 
 # Of what vLLM, OpenAI, TGI, SGLang and llama.cpp say. `limit` before `asked` or after it.
 _NUMBERS = (
-    re.compile(r"maximum context length (?:is|of) (?P<limit>\d+) tokens.*?(?:requested|resulted in|has) (?P<asked>\d+)", re.I),
+    re.compile(
+        r"maximum context length (?:is|of) (?P<limit>\d+) tokens.*?(?:requested|resulted in|has) (?P<asked>\d+)", re.I
+    ),
     re.compile(r"must be <= (?P<limit>\d+)\. Given: (?P<asked>\d+)", re.I),
     re.compile(r"less than (?P<limit>\d+) tokens\. Given: (?P<asked>\d+)", re.I),
     re.compile(r"\((?P<asked>\d+) tokens?\).{0,80}?\((?P<limit>\d+) tokens?\)", re.I),
@@ -225,7 +229,9 @@ def _by_status(status: int, said: Said, target: str, model: str | None, wait: fl
         case 409:
             return Conflict(text("The server's state does not allow it now", "Try again later."))
         case 413:
-            return RequestTooLarge(text("The request is too large for the server", "Send less: fewer or smaller parts."))
+            return RequestTooLarge(
+                text("The request is too large for the server", "Send less: fewer or smaller parts.")
+            )
         case 429 if _QUOTA.search(names):
             return QuotaExceeded(text("The quota is used up", "Waiting does not help: add credits or raise the quota."))
         case 429 | 503 | 529 if status == 529 or _OVERLOAD.search(names):
@@ -236,13 +242,18 @@ def _by_status(status: int, said: Said, target: str, model: str | None, wait: fl
         case 503 if said.estimated_time is not None or "loading" in said.words.lower():
             wait = said.estimated_time if wait is None else wait
             when = f" It says that it takes {wait:g} s." if wait is not None else ""
-            return ModelLoading(text(f"The model{f' {model!r}' if model else ''} is being loaded", f"Try again.{when}"), retry_after=wait)
+            return ModelLoading(
+                text(f"The model{f' {model!r}' if model else ''} is being loaded", f"Try again.{when}"),
+                retry_after=wait,
+            )
         case 503:
             return Overloaded(text("The server is not available now", "Try again later."), retry_after=wait)
         case 424:
             return ServerError(text("The model failed while it generated", "Try again once."), retry_after=wait)
         case _ if status >= 500:
-            return ServerError(text("The server failed", "Try again; if it stays, tell its operator."), retry_after=wait)
+            return ServerError(
+                text("The server failed", "Try again; if it stays, tell its operator."), retry_after=wait
+            )
         case _:
             if _TOO_LONG.search(names):
                 asked, limit = _token_numbers(said.words)

@@ -1,4 +1,4 @@
-"""httpx's, the system's and TLS's exceptions as ours. Their own texts can hold a header, so few of them are repeated."""
+"""httpx's, the system's and TLS's exceptions as ours. Their texts can hold a header: few are repeated."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
         )
     if isinstance(problem, (httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError)):
         return ConfigError(f"The request to {host} cannot be put into HTTP: a header or the address is not valid.")
-    return TransportError(
-        f"The request to {host} failed: {type(problem).__name__}.", phase=call.phase, sent=sent
-    )
+    return TransportError(f"The request to {host} failed: {type(problem).__name__}.", phase=call.phase, sent=sent)
 
 
 _DOING = {"write": "the request was sent", "read": "the answer was read"}

@@ -1,0 +1,160 @@
+"""`EndpointBackend`: any OpenAI-compatible server, by its address."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urldefrag
+
+from ambidex.backend import Capabilities, Observer
+from ambidex.errors import ConfigError, MalformedResponse
+from ambidex.option_names import refuses_unknown_options
+from ambidex.request import DEFAULT_TIMEOUT, Request
+from ambidex_backends.http.chunks import ChunkReader
+from ambidex_backends.http.client import Ask
+from ambidex_backends.http.dialect import DIALECTS, VLLM, DialectName
+from ambidex_backends.http.json_values import as_object, as_text, as_whole, is_list
+from ambidex_backends.http.remote import Plan, RemoteBackend
+from ambidex_backends.http.request_body import chat_body, completion_body, encoded
+from ambidex_backends.http.routes import Routes
+from ambidex_backends.http.secret import Credentials, Secret
+from ambidex_backends.http.server_errors import clean
+from ambidex_backends.http.tool_names import ToolNames
+
+_OURS = ("accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window")
+
+
+@refuses_unknown_options(ConfigError)
+class EndpointBackend(RemoteBackend):
+    """An OpenAI-compatible server.
+
+    url       "http(s)://host/v1#model"; "/v1" is added where the path ends in neither that nor a route
+    api_key   None: AMBIDEX_API_KEY; no other vendor's variable is read
+    dialect   "vllm" (also SGLang and most others) or "openai", which takes OpenAI's own fields only; None: "vllm"
+    model     the same as behind "#"; without either, the only model that the server lists
+    timeout   seconds in all for requests that bring no `timeout` of their own
+    headers   more headers, which go to this origin only and are kept as secret as the key
+    insecure  sends the key over plain http to another machine too; without it that is refused
+    connect_timeout, first_event_timeout, idle_timeout   seconds; see `http.call.Timeouts`
+    observe   called with every request, event and error
+
+    A server that ignores a field which it does not know cannot be told from one that honours it: what `dialect` takes
+    is sent. Thread-safe. Raises `ConfigError` for wrong options; requests raise what `RemoteBackend.stream` says.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        dialect: DialectName | None = None,
+        model: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        headers: Mapping[str, str] | None = None,
+        insecure: bool = False,
+        connect_timeout: float = 10.0,
+        first_event_timeout: float = 300.0,
+        idle_timeout: float = 120.0,
+        observe: Observer | None = None,
+    ) -> None:
+        super().__init__(
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            first_event_timeout=first_event_timeout,
+            idle_timeout=idle_timeout,
+            observe=observe,
+        )
+        if not isinstance(url, str):
+            raise ConfigError(f"url takes a str, got {type(url).__name__}.", param="url")
+        if dialect is not None and dialect not in DIALECTS:
+            raise ConfigError(
+                f"dialect takes one of {', '.join(map(repr, DIALECTS))}, got {dialect!r}.", param="dialect"
+            )
+        address, fragment = urldefrag(url)
+        if fragment and model is not None and unquote(fragment) != model:
+            raise ConfigError(
+                f"Two models are named: {unquote(fragment)!r} in the url, and model={model!r}.", param="model"
+            )
+        self._model = model or unquote(fragment) or None
+        self._model_is_given = self._model is not None
+        self._routes = Routes.from_url(address)
+        self._dialect = DIALECTS[dialect] if dialect is not None else VLLM
+        self._credentials = self._checked_credentials(api_key, headers or {}, insecure)
+        self._capabilities = Capabilities(chat=True, prompt=True, n=False, beams=False, processors=False, trace=False)
+
+    def __repr__(self) -> str:
+        return f"EndpointBackend({str(self._routes)!r}, model={self._model!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What is known without asking; `refresh` asks the server for its context length."""
+        return self._capabilities
+
+    def refresh(self) -> Capabilities:
+        """Asks the server which models it serves, and for the context length of this one."""
+        self._learn(question := self._about_models(), self._http.json(question))
+        return self._capabilities
+
+    async def arefresh(self) -> Capabilities:
+        """The async twin of `refresh`."""
+        self._learn(question := self._about_models(), await self._http.ajson(question))
+        return self._capabilities
+
+    def _checked_credentials(self, api_key: str | None, headers: Mapping[str, str], insecure: bool) -> Credentials:
+        secrets: dict[str, Secret] = {}
+        for name, value in headers.items():
+            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+                raise ConfigError("A header's name in headers= is not valid.", param="headers")
+            if name.lower() in _OURS:
+                hint = " Pass the key as api_key=." if name.lower() == "authorization" else ""
+                raise ConfigError(f"headers= may not set {name!r}.{hint}", param="headers")
+            secrets[name.lower()] = Secret(value, f"The header {name!r}")
+        key = api_key if api_key is not None else os.environ.get("AMBIDEX_API_KEY") or None
+        if key is not None:
+            secrets["authorization"] = Secret(key, "api_key" if api_key is not None else "AMBIDEX_API_KEY")
+        if secrets and not (self._routes.is_encrypted or self._routes.is_loopback or insecure):
+            raise ConfigError(
+                f"Keys would go to {self._routes.host} over plain http, readable on the way: use https, or pass "
+                "insecure=True if that network is yours.",
+                param="url",
+            )
+        return Credentials(self._routes.origin, secrets)
+
+    def _about_models(self) -> Ask:
+        return Ask(self._routes.models, self._timeout, credentials=self._credentials, streams=False, model=self._model)
+
+    def _question(self, request: Request) -> Ask | None:
+        """Which model there is, if none was named."""
+        if self._model is not None:
+            return None
+        return dataclasses.replace(self._about_models(), seconds=self._seconds(request))
+
+    def _learn(self, question: Ask, answer: Any) -> None:
+        data = as_object(answer).get("data")
+        if not is_list(data):
+            raise MalformedResponse(f"{question.target} does not list the server's models.")
+        found = {name: item for item in data if (name := as_text(as_object(item).get("id")))}
+        if not self._model_is_given:
+            if len(found) != 1:
+                names = clean(", ".join(sorted(found)[:20])) or "none"
+                raise ConfigError(f"Name the model behind '#' in the url: the server lists {names}.", param="model")
+            self._model = next(iter(found))
+        about = as_object(found.get(self._model or ""))
+        lengths = [length for name in _CONTEXT_FIELDS if (length := as_whole(about.get(name))) is not None]
+        if lengths:
+            self._capabilities = dataclasses.replace(self._capabilities, context_length=lengths[0])
+
+    def _plan(self, request: Request) -> Plan:
+        model = self._model or ""
+        if request.prompt is not None:
+            url, body = self._routes.completions, completion_body(request, model, self._dialect)
+        else:
+            url, body = self._routes.chat, chat_body(request, model, self._dialect)
+        ask = Ask(url, self._seconds(request), encoded(body), credentials=self._credentials, model=model)
+        names = ToolNames(tuple(tool.name for tool in request.tool_list))
+        return Plan(ask, ChunkReader(names, model=model))
