@@ -78,6 +78,13 @@ class LocalBackend:
             cache_bytes=DEFAULT_CACHE_BYTES if cache_bytes is None else cache_bytes,
         )
 
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """What this machine has to run models on; `ambidex env` shows it. Loads PyTorch."""
+        from .environment import facts
+
+        return facts()
+
     @property
     def tokenizer(self) -> Tokenizer:
         """Pieces, ids and control tokens of this model."""

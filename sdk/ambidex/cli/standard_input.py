@@ -1,0 +1,46 @@
+"""What comes in: a task as a whole, or a conversation line by line; typed by a person or from a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from ..errors import InvalidRequest
+
+
+def is_typed() -> bool:
+    """Whether a person types."""
+    return sys.stdin.isatty()
+
+
+def whole() -> str:
+    """Everything until the end of the input."""
+    return _decoded(sys.stdin.buffer.read())
+
+
+def lines(prompt: str) -> Iterator[str]:
+    """Line by line, each without its newline; a person is shown `prompt` on stderr or, with line editing, stdout."""
+    if not is_typed():
+        yield from (_decoded(line).rstrip("\r\n") for line in sys.stdin.buffer)
+        return
+    try:
+        import readline  # noqa: F401  # gives input() its line editing and history
+    except ImportError:
+        pass
+    while True:
+        shown = prompt if sys.stdout.isatty() else ""
+        if not shown:
+            sys.stderr.write(prompt)
+            sys.stderr.flush()
+        try:
+            yield input(shown)
+        except EOFError:
+            sys.stderr.write("\n")
+            return
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise InvalidRequest(f"The input is not UTF-8 text (byte {problem.start}): convert it first.") from None
