@@ -8,6 +8,7 @@ in chunks, so that a long one neither stops the other sequences nor delays a can
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
 import time
@@ -108,7 +109,7 @@ class Engine:
                     self._thread = None
                     ended = self._scheduler.clear()
                     break
-                sequences = [*self._scheduler.cancelled(), *self._scheduler.schedule()]
+                sequences = [*self._scheduler.schedule(), *self._scheduler.cancelled()]
             for sequence in sequences:
                 self._advance(sequence)
         for sequence in ended:
@@ -159,7 +160,7 @@ class Engine:
 
     def _next_token(self, sequence: Sequence, logits: torch.Tensor) -> FinishReason | None:
         """Picks the token after `logits` [V]; why the sequence ends with it, if it does."""
-        if not torch.isfinite(logits.max()):
+        if not math.isfinite(float(logits.max())):
             step = sequence.new_tokens
             raise NonFiniteLogits(
                 f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step

@@ -7,6 +7,7 @@ the caller's own processors.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Sampler:
         for processor in self._processors:
             logits = processor(logits, seen)
         best, index = logits.max(dim=-1)
-        if not torch.isfinite(best):
+        if not math.isfinite(float(best)):
             raise InvalidRequest(
                 "No token is allowed here: the bans, biases and processors exclude the whole vocabulary."
             )

@@ -47,6 +47,11 @@ class Format(Protocol):
         """The tags around reasoning."""
         ...
 
+    @property
+    def MARKERS(self) -> tuple[str, ...]:
+        """What the parser must see, also where the tokenizer has it as a control token."""
+        ...
+
     def parser(self, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> Parser:
         """A parser of one answer. With `tools`, a repaired call must fit its tool's schema.
 

@@ -24,6 +24,8 @@ REASONING = ("<think>", "</think>")
 
 _TAGS = ObjectTags("<tool_call>", "</tool_call>")
 
+MARKERS = (*REASONING, _TAGS.opening, _TAGS.closing)
+
 
 def parser(tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> TurnParser:
     return TurnParser(

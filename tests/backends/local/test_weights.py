@@ -54,6 +54,24 @@ def test_a_hub_model_that_is_not_cached_and_not_to_be_asked_for(
         find_folder("ambidex-test/never-there", local_files_only=True)
 
 
+def test_a_hub_model_in_the_cache_loads_by_id_and_revision(
+    model_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--some-org--small-model"
+    shutil.copytree(model_folder("llama"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "v1.0").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for name, revision in (("some-org/small-model@v1.0", None), ("some-org/small-model", "v1.0")):
+        assert load(name, device="cpu", dtype="float32", revision=revision).folder.name == commit
+    with pytest.raises(ModelNotFound, match="not in the local cache"):
+        find_folder("some-org/small-model@v2.0")
+
+
 def test_a_folder_here_needs_its_dot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     with pytest.raises(ConfigError, match=r"\./model"):
