@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _exit_code(arguments: Sequence[str] | None) -> int:
     import click
 
-    from ..errors import AmbidexError
+    from ambidex.errors import AmbidexError
+
     from .commands import ambidex
     from .screen import Screen
 

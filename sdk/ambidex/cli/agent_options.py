@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..agent import Agent
-from ..decoding import Sampling
+from ambidex.agent import Agent
+from ambidex.decoding import Sampling
+
 from .tool_file import load_tools
 
 
@@ -26,15 +29,16 @@ class AgentOptions:
 
     def agent(self) -> Agent[None]:
         """The agent that answers, with tools or without. Raises `ConfigError`, `InvalidRequest` for wrong options."""
-        return Agent(
-            self.model,
-            tools=[tool for file in self.tools for tool in load_tools(file)],
-            system=self.system,
-            decoding=self._decoding(),
-            max_tokens=self.max_tokens,
-            max_steps=self.max_steps,
-            timeout=self.timeout,
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # what tool files print is no answer
+            return Agent(
+                self.model,
+                tools=[tool for file in self.tools for tool in load_tools(file)],
+                system=self.system,
+                decoding=self._decoding(),
+                max_tokens=self.max_tokens,
+                max_steps=self.max_steps,
+                timeout=self.timeout,
+            )
 
     def _decoding(self) -> Sampling | None:
         if (self.temperature, self.top_p, self.seed) == (None, None, None):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import AmbidexError
-from ..messages import Message, User
+from ambidex.errors import AmbidexError
+from ambidex.messages import Message, User
+
 from . import standard_input
 from .agent_options import AgentOptions
 from .narration import narrate

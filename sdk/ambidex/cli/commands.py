@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .. import __version__
+from ambidex import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 

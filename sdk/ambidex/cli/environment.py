@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import cast
 
-from .. import __version__
-from ..backend import ENTRY_POINT_GROUP
+from ambidex import __version__
+from ambidex.backend import ENTRY_POINT_GROUP
+
 from .screen import Screen
 
 PACKAGES = {
@@ -66,8 +67,8 @@ def backends() -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         try:
-            describe = getattr(entry.load(), "environment", None)
-            facts = cast("Mapping[str, str]", describe()) if callable(describe) else {}
+            describe = getattr(entry.load(), "environment", dict[str, str])
+            facts = cast("Mapping[str, str]", describe())
             found[f"{entry.name}:"] = ", ".join(f"{name} {value}" for name, value in facts.items()) or "there"
         except Exception as problem:  # a broken installation is what this command is asked about
             found[f"{entry.name}:"] = f"{type(problem).__name__}: {problem}"

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from ..backend import ENTRY_POINT_GROUP
+from ambidex.backend import ENTRY_POINT_GROUP
+
 from .screen import Screen
 
 
@@ -88,6 +89,8 @@ def _size(count: int | None) -> str:
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 999.5:
-            return f"{size:.0f} {unit}"
+            break
         size /= 1000
-    return f"{size:.1f} GB"
+    else:
+        unit = "GB"
+    return f"{size:.3g} {unit}"

@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from ..agent_events import AgentResult, ToolReturned, ToolStarted
-from ..agent_stream import AgentStream
-from ..events import Finished, ReasoningDelta, Restarted, TextDelta, ToolCallFailed
-from ..messages import ToolCall
+from ambidex.agent_events import AgentResult, ToolReturned, ToolStarted
+from ambidex.agent_stream import AgentStream
+from ambidex.events import Finished, ReasoningDelta, Restarted, TextDelta, ToolCallFailed
+from ambidex.messages import ToolCall
+
 from .screen import Screen
 
 LONGEST = 500
 """Characters shown of a call or its result; the model sees all of it."""
 
-_CUT_OFF = {
+_CUT_OFF: dict[str | None, str] = {
     "length": "The answer was cut off at its limit of tokens; --max-tokens sets another.",
     "content_filter": "The provider cut the answer off (content filter).",
 }
 
 
 def narrate(stream: AgentStream[Any], screen: Screen, *, text: bool) -> AgentResult[Any]:
-    """Reads the stream to its end and tells it; the answer's text as it comes where `text`. What tools print goes to stderr."""
+    """Reads the stream to its end and tells it, where `text` the answer's text too; what tools print goes to stderr."""
     with stream, contextlib.redirect_stdout(screen.err):
         screen.wait("waiting for the model")
         for event in stream:
@@ -43,8 +44,8 @@ def narrate(stream: AgentStream[Any], screen: Screen, *, text: bool) -> AgentRes
                 case Finished(choices):
                     if text:
                         screen.end_answer()
-                    if (reason := choices[0].finish_reason) in _CUT_OFF:
-                        screen.note(_CUT_OFF[reason], "yellow")
+                    if (why := _CUT_OFF.get(choices[0].finish_reason)) is not None:
+                        screen.note(why, "yellow")
                 case _:
                     pass
     return stream.result

@@ -7,7 +7,8 @@ import json
 import time
 from typing import Any
 
-from ..agent_events import AgentResult
+from ambidex.agent_events import AgentResult
+
 from .agent_options import AgentOptions
 from .narration import narrate
 from .screen import Screen

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self, TextIO
 
-from ..errors import AmbidexError
+from ambidex.errors import AmbidexError
+
 from .control_characters import visible
 
 if TYPE_CHECKING:
@@ -85,23 +86,10 @@ class Screen:
             self._stop_waiting = status.stop
 
     def table(self, title: str, rows: Sequence[Sequence[str]]) -> None:
-        """Rows of equally many cells, on stdout."""
-        console = _styled(self._out)
-        if console is None:
-            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-            lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-            self.answer("\n".join([title, *lines, ""]))
-            return
-        from rich.table import Table
-        from rich.text import Text
-
-        grid = Table.grid(padding=(0, 2))
-        for index in range(len(rows[0])):
-            grid.add_column(overflow="fold", style="cyan" if index == 0 else "")
-        for row in rows:
-            grid.add_row(*(Text(visible(cell)) for cell in row))
-        console.print(Text(title, style="bold"))
-        console.print(grid)
+        """Rows of equally many cells, on stdout; lines too long for the terminal are left for it to wrap."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        self.answer("\n".join([title, *lines, ""]))
 
     def __enter__(self) -> Self:
         return self

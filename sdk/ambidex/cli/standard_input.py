@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 from collections.abc import Iterator
 
-from ..errors import InvalidRequest
+from ambidex.errors import InvalidRequest
 
 
 def is_typed() -> bool:
@@ -23,10 +25,8 @@ def lines(prompt: str) -> Iterator[str]:
     if not is_typed():
         yield from (_decoded(line).rstrip("\r\n") for line in sys.stdin.buffer)
         return
-    try:
-        import readline  # noqa: F401  # gives input() its line editing and history
-    except ImportError:
-        pass
+    with contextlib.suppress(ImportError):
+        importlib.import_module("readline")  # gives input() its line editing and history
     while True:
         shown = prompt if sys.stdout.isatty() else ""
         if not shown:

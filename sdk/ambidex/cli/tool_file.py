@@ -1,4 +1,4 @@
-"""`--tools file.py`: the tools that a file of the user's defines. The file is imported: its code runs as the user's own."""
+"""`--tools file.py`: the tools that a file of the user's defines. Its code is run, as the user's own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import importlib.util
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ..errors import ConfigError
-from ..tools import Tool
+from ambidex.errors import ConfigError
+from ambidex.tools import Tool
 
 _HINT = "--tools takes a Python file in which functions are decorated with @tool (from ambidex import tool)."
 
@@ -38,8 +38,10 @@ def load_tools(file: Path) -> tuple[Tool[..., Any], ...]:
         raise ConfigError(f"{str(file)!r} cannot be run{where}: {type(problem).__name__}: {problem}") from problem
     found: list[Tool[..., Any]] = []
     for name, value in vars(module).items():
-        if isinstance(value, Tool) and not name.startswith("_") and not any(value is other for other in found):
-            found.append(value)
+        if isinstance(value, Tool) and not name.startswith("_"):
+            tool = cast("Tool[..., Any]", value)
+            if not any(tool is other for other in found):
+                found.append(tool)
     if not found:
         raise ConfigError(f"{str(file)!r} has no tools. {_HINT}")
     return tuple(found)

@@ -1,0 +1,48 @@
+"""The command as a whole: quick help, the version, both ways to start it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import ambidex as package
+
+if TYPE_CHECKING:
+    from .conftest import Done
+
+HEAVY = ("torch", "transformers", "huggingface_hub", "httpx", "pydantic", "jinja2", "rich", "ambidex.agent")
+
+
+def test_help_names_every_command(ambidex: Callable[..., Done]) -> None:
+    done = ambidex("--help")
+    assert done.code == 0
+    assert {"run", "chat", "models", "env"} <= set(done.out.split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom ambidex.cli import main\n"
+        "try:\n    main(['run', '--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        f"assert not (found := set({HEAVY!r}) & set(sys.modules)), found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def test_the_version_is_the_package_s(ambidex: Callable[..., Done]) -> None:
+    assert ambidex("--version").out == f"ambidex {package.__version__}\n"
+
+
+def test_without_a_command_it_shows_the_help(ambidex: Callable[..., Done]) -> None:
+    done = ambidex()
+    assert done.code == 2
+    assert "Usage: ambidex" in done.err
+
+
+def test_a_reader_that_leaves_ends_it_quietly(environment: dict[str, str]) -> None:
+    # `true` reads nothing: what is written after it has gone finds no reader.
+    line = f"'{sys.executable}' -m ambidex run hello -m scripted:echo -q | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() in ("0", "1")
+    assert done.stderr == ""

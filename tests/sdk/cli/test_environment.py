@@ -1,0 +1,68 @@
+"""`ambidex env`: what a report of a problem needs, and no secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import ambidex as package
+from ambidex.cli.environment import VARIABLES, variables
+
+if TYPE_CHECKING:
+    from .conftest import Done
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def test_versions_backends_and_settings_are_shown(ambidex: Callable[..., Done]) -> None:
+    done = ambidex("env", HF_HOME="/somewhere/else")
+    assert done.code == 0
+    rows = {cells[0]: cells[-1] for line in done.out.splitlines() if len(cells := line.split(maxsplit=1)) == 2}
+    assert rows["ambidex"] == package.__version__
+    assert rows["scripted:"] == "scripts 8"
+    assert rows["local:"].startswith("torch ")
+    assert rows["HF_HOME"] == "/somewhere/else"
+    assert rows["HF_TOKEN"] == "-"
+
+
+def test_no_secret_is_shown(ambidex: Callable[..., Done]) -> None:
+    secrets = {
+        "HF_TOKEN": "hf_Canary1",
+        "AMBIDEX_API_KEY": "sk-Canary2",
+        "HTTPS_PROXY": "http://user:Canary3@proxy:3128",
+        "AMBIDEX_HF_BASE_URL": "http://user:Canary4@127.0.0.1:1/v1",
+        "AMBIDEX_API_KYE": "Canary5",
+    }
+    for arguments in (("env",), ("env", "--json")):
+        done = ambidex(*arguments, **secrets)
+        assert done.code == 0
+        assert "Canary" not in done.out + done.err
+        assert "proxy:3128" in done.out
+        assert "misspelt" in done.out
+
+
+def test_json_is_one_object(ambidex: Callable[..., Done]) -> None:
+    found = json.loads(ambidex("env", "--json").out)
+    assert found["Ambidex"]["ambidex"] == package.__version__
+    assert set(VARIABLES) <= set(found["Variables"])
+
+
+def test_a_broken_backend_is_named_and_the_rest_goes_on(ambidex: Callable[..., Done], registered: Path) -> None:
+    (registered / "scripted_backend.py").write_text("raise RuntimeError('broken')")
+    done = ambidex("env")
+    assert done.code == 0
+    assert "RuntimeError: broken" in done.out
+    assert "HF_HOME" in done.out
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_each_variable_is_in_the_documents(name: str) -> None:
+    assert f"`{name}`" in (REPOSITORY / "docs" / "environment.md").read_text(encoding="utf-8")
+
+
+def test_proxies_are_found_in_small_letters_too() -> None:
+    assert variables({"https_proxy": "http://proxy:1"})["HTTPS_PROXY"] == "http://proxy:1"
