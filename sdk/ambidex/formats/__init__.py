@@ -52,6 +52,11 @@ class Format(Protocol):
         """What the parser must see, also where the tokenizer has it as a control token."""
         ...
 
+    @property
+    def MARKERS(self) -> tuple[str, ...]:
+        """All its tags: the parser must see them, also where they are control tokens."""
+        ...
+
     def parser(self, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> Parser:
         """A parser of one answer. With `tools`, a repaired call must fit its tool's schema.
 

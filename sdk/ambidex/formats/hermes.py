@@ -21,6 +21,7 @@ from .turn_parser import TurnParser
 NAMES = ("hermes", "reka_edge", "smollm3")
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
 REASONING = ("<think>", "</think>")
+MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", *REASONING)
 
 _TAGS = ObjectTags("<tool_call>", "</tool_call>")
 

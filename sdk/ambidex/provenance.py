@@ -1,0 +1,236 @@
+"""Whose text is whose in a rendered prompt, so that only the template writes control tokens.
+
+Strategy: what comes from outside (`Untrusted`) goes into the template with each spelling of a control token replaced
+by one private-use character, and with a private-use barrier at an end where it could become part of one. After
+rendering these are put back; a control token is one only where the template's own text spells it. A second rendering,
+with marks around every text, says where each text ended up; it counts only if it is the same but for the marks.
+Private-use characters of the texts themselves are replaced too, so that none can pass for ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from .errors import TemplateError
+
+_BARRIER = "\U0010fffd"
+_END = "\U0010fffc"
+CUT = "\U0010fffe "
+"""Where a text that is to be continued ends; the space shows whether the template trimmed it."""
+
+_FIRST_START = 0x100000  # marks: plane 16
+_MOST_STARTS = 0xFFF0
+_FIRST_STAND_IN = 0xF0000  # stand-ins: plane 15
+_MOST_STAND_INS = 0xFFF0
+_PRIVATE = re.compile("[\U000f0000-\U0010ffff]")
+_PRIVATE_SPLIT = re.compile("([\U000f0000-\U0010ffff])")
+_MARK = re.compile("[\U00100000-\U0010fffc]")
+_SPACE = " \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Untrusted:
+    """Text from outside, and where it stood, for instance "messages[2].content"."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that was checked to be harmless; followed only to see whether the template wrote it."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Text that we write in the template's place: ours as str, the rest untrusted."""
+
+    parts: tuple[str | Untrusted | Written, ...]
+
+
+class Span(NamedTuple):
+    """`[start, end)` holds text that came from `source`."""
+
+    start: int
+    end: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A rendered text. `controls` are the control tokens in it that the template wrote, `forged` says whether there
+    are other spellings of some. `spans` are characters; `seen` are the sources that were written, None if unknown."""
+
+    text: str
+    controls: tuple[tuple[int, int], ...]
+    forged: bool
+    spans: tuple[Span, ...]
+    seen: Collection[str] | None
+
+
+class Tracer:
+    """Traces texts through renderings, for one set of control tokens."""
+
+    def __init__(self, control: Collection[str]) -> None:
+        spellings = sorted(control, key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, spellings)) or "(?!)")
+        self._replaced = re.compile("|".join([*map(re.escape, spellings), _PRIVATE.pattern]))
+        self._beginnings = frozenset(spelling[:i] for spelling in control for i in range(1, len(spelling)))
+        self._endings = frozenset(spelling[i:] for spelling in control for i in range(1, len(spelling)))
+        self._longest = max(map(len, control), default=0)
+        self._all = "\0".join(control)
+
+    def is_spelled_in(self, text: str) -> bool:
+        """Whether the text holds a control token, or a character that is kept for our marks."""
+        return self._replaced.search(text) is not None
+
+    def trace(self, variables: Mapping[str, Any], render: Callable[[dict[str, Any]], str]) -> Traced:
+        """Renders with `variables`, in which `Untrusted`, `Name` and `Written` stand for their text."""
+        stand_ins = _StandIns()
+        plain = render(self._realized(variables, stand_ins, None))
+        best: tuple[str, _Marks] | None = None
+        exact = False
+        for marks in (_Marks(with_names=True), _Marks(with_names=False)):
+            try:
+                marked = render(self._realized(variables, stand_ins, marks))
+            except TemplateError:  # the template looks into its texts; the rendering without marks counts
+                continue
+            exact = _MARK.sub("", marked) == plain and marks.are_balanced_in(marked)
+            best = (marked, marks) if exact or best is None else best
+            if exact:
+                break
+        return self._put_back(plain, stand_ins, best, exact)
+
+    def _realized(self, value: Any, stand_ins: _StandIns, marks: _Marks | None) -> Any:
+        match value:
+            case Untrusted(text, source):
+                return self._harmless(text, source, stand_ins, marks)
+            case Name(text, source):
+                return marks.around(text, source) if marks is not None and marks.with_names else text
+            case Written(parts):
+                return "".join(str(self._realized(part, stand_ins, marks)) for part in parts)
+            case Mapping():
+                items = cast("Mapping[Any, Any]", value).items()
+                return {
+                    self._replace(key, stand_ins) if isinstance(key, str) else key: self._realized(item, stand_ins, marks)
+                    for key, item in items
+                }
+            case list() | tuple():
+                return [self._realized(item, stand_ins, marks) for item in cast("Sequence[Any]", value)]
+            case _:
+                return value
+
+    def _harmless(self, text: str, source: str, stand_ins: _StandIns, marks: _Marks | None) -> str:
+        text = self._replace(text, stand_ins)
+        core = text.strip(_SPACE)
+        if not core:
+            return text
+        before = len(text) - len(text.lstrip(_SPACE))
+        after = text[before + len(core) :]
+        lengths = range(1, min(self._longest, len(core) + 1))
+        inside = len(core) < self._longest and core in self._all
+        if inside or any(core[:length] in self._endings for length in lengths):
+            core = _BARRIER + core
+        if inside or any(core[-length:] in self._beginnings for length in lengths):
+            core = core + _BARRIER
+        return text[:before] + (core if marks is None else marks.around(core, source)) + after
+
+    def _replace(self, text: str, stand_ins: _StandIns) -> str:
+        return self._replaced.sub(lambda found: stand_ins.of(found[0]), text)
+
+    def _put_back(
+        self, plain: str, stand_ins: _StandIns, marked: tuple[str, _Marks] | None, exact: bool
+    ) -> Traced:
+        pieces: list[str] = []
+        controls: list[tuple[int, int]] = []
+        length = 0
+        for i, piece in enumerate(_PRIVATE_SPLIT.split(plain)):
+            if i % 2:
+                piece = stand_ins.text_of(piece)
+            else:
+                controls += [(length + found.start(), length + found.end()) for found in self._control.finditer(piece)]
+            pieces.append(piece)
+            length += len(piece)
+        text = "".join(pieces)
+        spans = marked[1].spans(marked[0], stand_ins) if marked is not None and exact else ()
+        controls = _outside(controls, spans)
+        spelled = [found.span() for found in self._control.finditer(text)]
+        seen = None if marked is None else frozenset(marked[1].sources[i] for i in marked[1].starts_in(marked[0]))
+        return Traced(text, tuple(controls), spelled != controls, spans, seen)
+
+
+class _StandIns:
+    """Private-use characters for texts that must not be read as what they spell."""
+
+    def __init__(self) -> None:
+        self._characters: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+
+    def of(self, text: str) -> str:
+        if text not in self._characters:
+            if len(self._characters) >= _MOST_STAND_INS:
+                raise TemplateError("The messages hold too many different private-use characters to be kept apart.")
+            character = chr(_FIRST_STAND_IN + len(self._characters))
+            self._characters[text] = character
+            self._texts[character] = text
+        return self._characters[text]
+
+    def text_of(self, character: str) -> str:
+        """What it stands for; nothing for a barrier."""
+        return self._texts.get(character, "")
+
+
+class _Marks:
+    """Marks around the texts of one rendering, whose n-th begins with the n-th start mark."""
+
+    def __init__(self, *, with_names: bool) -> None:
+        self.with_names = with_names
+        self.sources: list[str] = []
+
+    def around(self, text: str, source: str) -> str:
+        if not source or len(self.sources) >= _MOST_STARTS:
+            return text
+        self.sources.append(source)
+        return chr(_FIRST_START + len(self.sources) - 1) + text + _END
+
+    def starts_in(self, marked: str) -> list[int]:
+        return [ord(mark) - _FIRST_START for mark in _MARK.findall(marked) if mark != _END]
+
+    def are_balanced_in(self, marked: str) -> bool:
+        """Whether each start is followed by its end, before the next start."""
+        return all((mark == _END) == bool(i % 2) for i, mark in enumerate(_MARK.findall(marked))) and (
+            len(_MARK.findall(marked)) % 2 == 0
+        )
+
+    def spans(self, marked: str, stand_ins: _StandIns) -> tuple[Span, ...]:
+        found: list[Span] = []
+        at = start = 0
+        source = ""
+        for i, piece in enumerate(_PRIVATE_SPLIT.split(marked)):
+            if i % 2 == 0:
+                at += len(piece)
+            elif piece == _END:
+                found.append(Span(start, at, source))
+            elif _MARK.match(piece):
+                start, source = at, self.sources[ord(piece) - _FIRST_START]
+            else:
+                at += len(stand_ins.text_of(piece))
+        return tuple(found)
+
+
+def _outside(controls: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[tuple[int, int]]:
+    """The control tokens that no span overlaps; both are in order."""
+    kept: list[tuple[int, int]] = []
+    i = 0
+    for start, end in controls:
+        while i < len(spans) and spans[i].end <= start:
+            i += 1
+        if i == len(spans) or spans[i].start >= end:
+            kept.append((start, end))
+    return kept
