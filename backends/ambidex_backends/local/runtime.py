@@ -67,7 +67,7 @@ class Runtime:
         self._defaults = _model_defaults(self._generation)
         self.context_length = _context_length(loaded.model.config, max_context)
         self.template = _chat_template(loaded)
-        self._format = self._detect_format()
+        self._format = (self.template.format if self.template is not None else None) or formats.get("hermes")
         self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.model.config.eos_token_id)
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         plain = keeps_all_positions(loaded.model.config)
@@ -162,10 +162,6 @@ class Runtime:
     def _describe(self, id: int) -> tuple[str, bytes]:
         piece = self.tokenizer.piece(id)
         return piece.text, piece.bytes
-
-    def _detect_format(self) -> formats.Format:
-        source = self.template.source if self.template is not None else ""
-        return formats.get(formats.detect(source, tuple(self.tokenizer.special)) or "hermes")
 
     def _template_ends(self, eos: object) -> frozenset[int]:
         """A chat's turn also ends with the tokenizer's own end, and with what its format ends turns with."""
