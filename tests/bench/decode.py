@@ -16,15 +16,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from ambidex import Greedy, Request, collect
-from ambidex_backends.local import LocalBackend
 from tokenizers import Tokenizer, models
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from ambidex import Greedy, Request, collect
+from ambidex_backends.local import LocalBackend
+
+VOCABULARY = 49152
 SMOLLM2_135M = {
-    "vocab_size": 49152,
+    "vocab_size": VOCABULARY,
     "hidden_size": 576,
     "intermediate_size": 1536,
     "num_hidden_layers": 30,
@@ -42,7 +45,7 @@ def random_model(folder: Path) -> Path:
     """A Llama of SmolLM2-135M's shape with random weights; speed does not depend on their values."""
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **SMOLLM2_135M)).save_pretrained(folder)
-    words = {f"w{index}": index for index in range(SMOLLM2_135M["vocab_size"])}
+    words = {f"w{index}": index for index in range(VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0").save_pretrained(folder)
     return folder
@@ -57,7 +60,7 @@ def seconds(run: Callable[[], object]) -> float:
 def compare(label: str, folder: Path, *, dtype: str, prompt_length: int, tokens: int, rounds: int) -> None:
     """Prints the medians over `rounds` of both speeds and of their ratio."""
     backend = LocalBackend(str(folder), dtype=dtype, device="cpu", cache_bytes=0)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
     model.generation_config.eos_token_id = None
     prompt = torch.randint(10, 1000, (1, prompt_length), generator=torch.Generator().manual_seed(1))
     request = Request(prompt=prompt[0].tolist(), max_tokens=tokens, decoding=Greedy(min_tokens=tokens), logprobs=0)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from ambidex.templates import ChatTemplate
 from transformers.cache_utils import Cache, DynamicCache, get_layer_types_and_kwargs
 
 from ambidex import formats
 from ambidex.decoding import Beams
 from ambidex.errors import ContextLengthExceeded, InvalidRequest, MissingChatTemplate, Unsupported
 from ambidex.request import Request
+from ambidex.templates import ChatTemplate
 
 from . import weights
 from .cache import KVCache, PrefixStore

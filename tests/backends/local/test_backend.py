@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ambidex import (
     Beams,
     Finished,
     Greedy,
+    Message,
     NamedTool,
     Request,
     Sampling,
@@ -143,7 +144,7 @@ def test_context_length_is_refused_up_front_with_the_numbers(model_folder: Calla
 
 
 def test_turns_of_a_chat_compute_only_what_is_new(backend: LocalBackend) -> None:
-    history = [System("be brief"), User("the rain")]
+    history: list[Message] = [System("be brief"), User("the rain")]
     first = collect(backend.stream(Request(history, max_tokens=20, decoding=Greedy(min_tokens=30))))
     longer = [*history, first.message, User("and the sun")]
     second = collect(backend.stream(Request(longer, max_tokens=10, decoding=Greedy())))
@@ -186,9 +187,13 @@ def test_breaking_out_frees_the_engine(backend: LocalBackend) -> None:
 
 
 def test_a_deadline_raises_with_what_came(backend: LocalBackend) -> None:
-    slow = Greedy(min_tokens=200, processors=(lambda logits, seen: time.sleep(0.02) or logits,))
+    def slowly(logits: Any, seen: Sequence[int]) -> Any:
+        time.sleep(0.02)
+        return logits
+
+    slow = Greedy(min_tokens=200, processors=(slowly,))
     stream = backend.stream(Request(prompt=PROMPT, max_tokens=200, decoding=slow, timeout=0.15))
-    with pytest.raises(DeadlineExceeded, match="0.15 s") as caught:
+    with pytest.raises(DeadlineExceeded, match=r"0\.15 s") as caught:
         collect(stream)
     assert caught.value.partial is not None
     assert caught.value.partial.text
@@ -294,7 +299,7 @@ def test_what_is_not_there_yet_is_refused_in_a_sentence(
 def test_forced_tool_calls_are_refused_and_none_offers_no_tools(backend: LocalBackend) -> None:
     for choice in ("required", NamedTool("weather")):
         with pytest.raises(Unsupported, match="tool_choice"):
-            backend.stream(Request([User("x")], tools=[weather], tool_choice=choice))  # type: ignore[arg-type]
+            backend.stream(Request([User("x")], tools=[weather], tool_choice=choice))
     without = Request([User("x")])
     assert backend.count(Request([User("x")], tools=[weather], tool_choice="none")) == backend.count(without)
 
@@ -319,7 +324,7 @@ def test_no_chat_template_is_said(tmp_path: Path) -> None:
     backend = LocalBackend(
         str(save_model(tmp_path, "gpt2", {"n_embd": 48, "n_layer": 2, "n_head": 4}, chat_template=None))
     )
-    with pytest.raises(MissingChatTemplate, match="Request\\(prompt=...\\)"):
+    with pytest.raises(MissingChatTemplate, match=r"Request\(prompt=\.\.\.\)"):
         backend.stream(Request([User("hello")]))
     assert backend.capabilities.chat is False
     assert collect(backend.stream(Request(prompt="a", max_tokens=2))).usage.output_tokens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def greedy_ids(backend: LocalBackend, prompt: list[int], count: int) -> list[int
 
 
 def reference_ids(folder: Path, prompt: list[int], count: int) -> list[int]:
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     ids = torch.tensor([prompt])
     out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False)
     return [int(id) for id in out[0, len(prompt) :]]
@@ -50,7 +51,7 @@ def test_logits_agree_with_one_uncached_pass(kind: str, model_folder: Callable[[
     request = Request(prompt=prompt, max_tokens=24, decoding=Greedy(), logprobs=3)
     scored = collect(backend.stream(request)).logprobs
     assert scored
-    model = AutoModelForCausalLM.from_pretrained(model_folder(kind), dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(model_folder(kind), dtype=torch.float32)
     ids = prompt + [item.id for item in scored if item.id is not None]
     with torch.inference_mode():
         logprobs = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float().log_softmax(-1)

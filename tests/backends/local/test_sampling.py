@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -122,7 +123,7 @@ def test_the_models_defaults_fill_what_is_not_set() -> None:
 
 
 def test_own_processors_come_last_and_are_held_to_their_contract() -> None:
-    def only_two(logits: torch.Tensor, seen: tuple[int, ...]) -> torch.Tensor:
+    def only_two(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
         assert kept(logits) == {1}
         return torch.full_like(logits, -math.inf).index_fill(0, torch.tensor([2]), 0.0)
 
