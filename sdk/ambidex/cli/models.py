@@ -86,11 +86,8 @@ def _about(entry: EntryPoint) -> str:
 def _size(count: int | None) -> str:
     if count is None:
         return ""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 999.5:
-            break
-        size /= 1000
-    else:
-        unit = "GB"
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if size >= 999.5:
+            size, unit = size / 1000, larger
     return f"{size:.3g} {unit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,7 @@ def test_ctrl_c_stops_the_answer_and_at_the_prompt_the_program(on_terminal: Call
     terminal.until("begun")
     terminal.interrupt()
     assert "Stopped" in terminal.until("> ")
+    time.sleep(0.5)  # a person's; readline shows its prompt a moment before it listens for signals
     terminal.interrupt()
     done = terminal.end()
     assert done.code == 130
