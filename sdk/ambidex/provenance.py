@@ -25,7 +25,10 @@ _FIRST_START = 0x100000  # marks: plane 16
 _MOST_STARTS = 0xFFF0
 _FIRST_STAND_IN = 0xF0000  # stand-ins: plane 15
 _MOST_STAND_INS = 0xFFF0
-_PRIVATE = re.compile("[\U000f0000-\U0010ffff]")
+_ESCAPED = re.compile(r"\\U00(?:0[fF]|10)[0-9a-fA-F]{4}|\\u[dD][bB][89a-fA-F][0-9a-fA-F]\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+"""How Python's repr and ASCII-only JSON write one of them."""
+
+_PRIVATE = re.compile(f"[\U000f0000-\U0010ffff]|{_ESCAPED.pattern}")
 _PRIVATE_SPLIT = re.compile("([\U000f0000-\U0010ffff])")
 _MARK = re.compile("[\U00100000-\U0010fffc]")
 _SPACE = " \t\r\n"
@@ -93,12 +96,16 @@ class Tracer:
     def trace(self, variables: Mapping[str, Any], render: Callable[[dict[str, Any]], str]) -> Traced:
         """Renders with `variables`, in which `Untrusted`, `Name` and `Written` stand for their text."""
         stand_ins = _StandIns()
-        plain = render(self._realized(variables, stand_ins, None))
+
+        def written(marks: _Marks | None) -> str:
+            return _ESCAPED.sub(_unescaped, render(self._realized(variables, stand_ins, marks)))
+
+        plain = written(None)
         best: tuple[str, _Marks] | None = None
         exact = False
         for marks in (_Marks(with_names=True), _Marks(with_names=False)):
             try:
-                marked = render(self._realized(variables, stand_ins, marks))
+                marked = written(marks)
             except TemplateError:  # the template looks into its texts; the rendering without marks counts
                 continue
             exact = _MARK.sub("", marked) == plain and marks.are_balanced_in(marked)
@@ -129,7 +136,7 @@ class Tracer:
     def _harmless(self, text: str, source: str, stand_ins: _StandIns, marks: _Marks | None) -> str:
         text = self._replace(text, stand_ins)
         core = text.strip(_SPACE)
-        if not core:
+        if not core or not source:
             return text
         before = len(text) - len(text.lstrip(_SPACE))
         after = text[before + len(core) :]
@@ -222,6 +229,13 @@ class _Marks:
             else:
                 at += len(stand_ins.text_of(piece))
         return tuple(found)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    digits = found[0].removeprefix("\\U").replace("\\u", "")
+    if found[0].startswith("\\U"):
+        return chr(int(digits, 16))
+    return bytes.fromhex(digits).decode("utf-16-be")
 
 
 def _outside(controls: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[tuple[int, int]]:

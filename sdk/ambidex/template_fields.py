@@ -51,14 +51,14 @@ def tool_fields(tools: Iterable[Tool[..., Any]], refuses: Refuses) -> list[dict[
 
 
 def untrusted(value: Any, source: str, *, in_schema: bool = False) -> Any:
-    """JSON data with each text in it marked. The `type` of a schema stays unmarked: templates choose by it."""
+    """JSON data with each text in it marked. A schema's `type` and `required` stay unmarked: templates choose by them."""
     if isinstance(value, str):
         return Untrusted(_whole(value), source)
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
         return {
             _whole(key) if isinstance(key, str) else key: untrusted(
-                item, "" if in_schema and key == "type" else f"{source}.{key}", in_schema=in_schema
+                item, "" if in_schema and key in ("type", "required") else f"{source}.{key}", in_schema=in_schema
             )
             for key, item in items
         }
@@ -87,6 +87,27 @@ def in_call_order(messages: Sequence[Message]) -> list[tuple[int, Message]]:
         if i >= 0:
             ordered.append((i, message))
     return ordered
+
+
+def one_call_a_turn(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For templates that know one call a turn: several become a turn each, followed by its result."""
+    made: list[dict[str, Any]] = []
+    at = 0
+    while at < len(fields):
+        turn = fields[at]
+        at += 1
+        calls = turn.get("tool_calls", [])
+        results: list[Mapping[str, Any]] = []
+        while at < len(fields) and fields[at]["role"] == "tool":
+            results.append(fields[at])
+            at += 1
+        for i, call in enumerate(calls[: max(len(calls) - 1, 0)]):
+            made.append({**(turn if i == 0 else {"role": "assistant", "content": ""}), "tool_calls": [call]})
+            made += [dict(result) for result in results if result["tool_call_id"] == call["id"]]
+            results = [result for result in results if result["tool_call_id"] != call["id"]]
+        last = {"role": "assistant", "content": "", "tool_calls": calls[-1:]} if len(calls) > 1 else dict(turn)
+        made += [last, *(dict(result) for result in results)]
+    return made
 
 
 def _assistant(

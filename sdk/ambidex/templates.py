@@ -9,17 +9,17 @@ from __future__ import annotations
 import bisect
 import datetime
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from . import formats
-from .errors import CorruptWeights, InvalidRequest, MissingChatTemplate, TemplateError, Unsupported
+from .errors import CorruptWeights, InvalidRequest, MissingChatTemplate, TemplateError, TemplateLimitExceeded, Unsupported
 from .messages import Assistant, Message, checked_messages
 from .provenance import CUT, Span, Traced, Tracer, Written
-from .template_fields import message_fields, tool_fields, untrusted
+from .template_fields import Refuses, message_fields, one_call_a_turn, tool_fields, untrusted
 from .template_repair import left_out, written_out
 from .tokenizer import Encoded, HFTokenizer, Tokenizer
 from .tools import Tool, as_tools
@@ -68,8 +68,7 @@ class ChatTemplate:
         self.special_tokens = dict(special_tokens or {})
         self._template = CompiledTemplate(source)
         self._tool_template = self._template if tool_source is None else CompiledTemplate(tool_source)
-        name = formats.detect(tool_source or source, tuple(tokenizer.control))
-        self.format = None if name is None else formats.get(name)
+        self.format = formats.for_template(tool_source or source, tuple(tokenizer.control))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> ChatTemplate:
@@ -152,8 +151,8 @@ class ChatTemplate:
         write: Callable[[Mapping[str, Any]], str],
         continue_final: bool,
     ) -> Traced:
-        """Arguments go in as dicts; where the template fails on them, as JSON text. What the template then leaves out
-        is written in the format's own way."""
+        """The messages in the first way in which the template writes all of them; what it leaves out in every way is
+        written in the format's own."""
         refuses = self._tracer.is_spelled_in
         listed = tool_fields(tools, refuses) or None
 
@@ -162,21 +161,30 @@ class ChatTemplate:
                 fields[-1]["content"] = Written((fields[-1]["content"], CUT))
             return self._tracer.trace({**given, "messages": fields, "tools": tools}, write)
 
-        try:
-            traced = trace(message_fields(messages, refuses), listed)
-        except TemplateError as problem:
+        best: tuple[frozenset[str], Traced] | None = None
+        problem: TemplateError | None = None
+        for fields in _ways(messages, refuses):
             try:
-                traced = trace(message_fields(messages, refuses, arguments_as_text=True), listed)
-            except TemplateError:
-                raise problem from None
-        lost = left_out(messages, tools, traced)
-        if lost:
-            if self.format is None:
-                raise TemplateError(f"The chat template leaves out {', '.join(sorted(lost))}, and no format is known for it.")
-            fields = written_out(messages, tools, lost, self.format, refuses)
-            traced = trace(fields, None if "tools" in lost else listed)
-            if still := left_out(messages, tools, traced):
-                raise TemplateError(f"The chat template leaves out {', '.join(sorted(still))}, even as plain text.")
+                traced = trace(fields, listed)
+            except TemplateLimitExceeded:
+                raise
+            except TemplateError as error:
+                problem = problem or error
+                continue
+            lost = left_out(messages, tools, traced)
+            if not lost:
+                return traced
+            best = best or (lost, traced)
+        if best is None:
+            assert problem is not None
+            raise problem
+        if self.format is None:
+            raise TemplateError(
+                f"The chat template leaves out {' and '.join(sorted(best[0]))}, and how else to write them is not known."
+            )
+        traced = trace(written_out(messages, tools, best[0], self.format, refuses), None if "tools" in best[0] else listed)
+        if lost := left_out(messages, tools, traced):
+            raise TemplateError(f"The chat template leaves out {' and '.join(sorted(lost))}, even as plain text.")
         return traced
 
     def _encoded(self, traced: Traced) -> Encoded:
@@ -224,6 +232,16 @@ class ChatTemplate:
     @property
     def _reasoning_tags(self) -> tuple[str, str]:
         return ("<think>", "</think>") if self.format is None else self.format.REASONING
+
+
+def _ways(messages: Sequence[Message], refuses: Refuses) -> Iterator[list[dict[str, Any]]]:
+    """How templates may want calls: arguments as data; as JSON text; one call a turn, each with its result."""
+    calls = [len(message.tool_calls) for message in messages if isinstance(message, Assistant)]
+    yield message_fields(messages, refuses)
+    if any(calls):
+        yield message_fields(messages, refuses, arguments_as_text=True)
+    if max(calls, default=0) > 1:
+        yield one_call_a_turn(message_fields(messages, refuses))
 
 
 def _switches(template: CompiledTemplate, reasoning: bool | str | None, opening: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from . import hermes
 from .call_events import OfferedTools
 from .detection import family
 
-__all__ = ["Format", "Parser", "detect", "get", "names", "parse"]
+__all__ = ["Format", "Parser", "detect", "for_template", "get", "names", "parse"]
 
 
 class Parser(Protocol):
@@ -100,6 +100,13 @@ def detect(template_source: str, special_tokens: Collection[str] = ()) -> str | 
     """
     found = family(template_source, special_tokens)
     return found if found in _BY_NAME else None
+
+
+def for_template(template_source: str, special_tokens: Collection[str] = ()) -> Format | None:
+    """The format of a chat template; Hermes, the most widely understood, where it bears no family's marks. None: the
+    marks are of a family whose format is not known here."""
+    found = family(template_source, special_tokens)
+    return hermes if found is None else _BY_NAME.get(found)
 
 
 def parse(
