@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -382,11 +384,24 @@ def test_unknown_and_wrong_options_are_refused() -> None:
         LocalBackend("pocket", max_context=0)
 
 
+def test_a_missing_library_names_the_extra_that_brings_it() -> None:
+    program = """
+import sys
+sys.modules[sys.argv[1]] = None
+from ambidex import connect, errors
+try:
+    connect("local:pocket")
+except errors.MissingExtra as error:
+    print(error)
+"""
+    for library in ("torch", "transformers"):
+        run = subprocess.run([sys.executable, "-c", program, library], capture_output=True, text=True, check=True)
+        assert f"{library} is not installed: pip install 'ambidex[local]'" in run.stdout
+
+
 def test_frames_from_the_engines_root_to_the_model_are_few(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     depths: list[int] = []
     model = backend._runtime._model
     original = model.forward

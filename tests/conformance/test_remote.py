@@ -1,0 +1,37 @@
+"""Hugging Face's router and an OpenAI-compatible server, on a real socket with Pocket behind it, keep what all keep."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import ClassVar
+
+from tests.relay import relay
+
+from ambidex.backend import Backend, connect
+from ambidex.testing.conformance import BackendConformance
+
+
+class PocketBehindASocket(BackendConformance):
+    url: ClassVar[str]
+    opened: ClassVar[ExitStack]
+
+    @classmethod
+    def setup_class(cls) -> None:
+        cls.opened = ExitStack()
+        backend = connect("local:pocket", device="cpu")
+        cls.opened.callback(backend.close)
+        cls.url = cls.opened.enter_context(relay(backend, model="some-org/pocket"))
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        cls.opened.close()
+
+
+class TestEndpoint(PocketBehindASocket):
+    def make_backend(self) -> Backend:
+        return connect(f"{self.url}#some-org/pocket")
+
+
+class TestHub(PocketBehindASocket):
+    def make_backend(self) -> Backend:
+        return connect("hf:some-org/pocket", base_url=self.url, token="hf_of_the_test")
