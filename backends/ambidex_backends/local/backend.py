@@ -62,8 +62,9 @@ class LocalBackend:
         try:
             from .runtime import Runtime
         except ImportError as error:
+            missing = (error.name or "one of them").partition(".")[0]
             raise MissingExtra(
-                f"A model in this process needs PyTorch and transformers, and {error.name} is not installed: "
+                f"A model in this process needs PyTorch and transformers, and {missing} is not installed: "
                 "pip install 'ambidex[local]'"
             ) from None
         self.model = model
