@@ -41,7 +41,7 @@ def paired(messages: Sequence[Message], results: Iterable[ToolResult]) -> tuple[
     """
     answer, earlier = _last_answer(messages)
     answered = {result.call_id for result in earlier}
-    calls: tuple[ToolCall | InvalidToolCall, ...] = (*answer.tool_calls, *answer.invalid_calls)
+    calls = [part for part in answer.parts if isinstance(part, (ToolCall, InvalidToolCall))]
     open_calls = {call.id: call for call in calls if call.id not in answered}
     given: dict[str, ToolResult] = {}
     for result in results:

@@ -94,7 +94,9 @@ class AmbidexError(Exception):
 
 
 def _rebuild(cls: type[AmbidexError], state: dict[str, Any]) -> AmbidexError:
-    error = cls.__new__(cls, state["message"])
+    # Not cls.__new__: that finds MemoryError's, which Python refuses for a class that derives from more than it.
+    new = OSError.__new__ if issubclass(cls, OSError) else Exception.__new__
+    error = new(cls, state["message"])
     error.__dict__.update(state)
     error.args = (state["message"],)
     return error

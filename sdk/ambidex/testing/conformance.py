@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, get_args
 from unittest import SkipTest
@@ -272,8 +272,8 @@ class BackendConformance:
                 reading = asyncio.create_task(acollect(stream))
                 await asyncio.sleep(0)
                 reading.cancel()
-                (outcome,) = await asyncio.gather(reading, return_exceptions=True)
-                assert isinstance(outcome, asyncio.CancelledError) or reading.done()
+                await asyncio.wait([reading])
+                assert reading.cancelled() or stream.reply.finish_reason is not None
                 await stream.close()
 
             asyncio.run(cancel())
@@ -299,9 +299,10 @@ class BackendConformance:
             try:
                 constructor("model", no_such_option=1)
             except (AmbidexError, TypeError) as error:
-                assert "no_such_option" in str(error)
+                refusal = str(error)
             else:
                 raise AssertionError("no_such_option was taken")
+            assert "no_such_option" in refusal
 
     def test_it_can_be_closed_twice(self) -> None:
         with self._backend() as backend:
@@ -326,7 +327,7 @@ class BackendConformance:
     # -- what the tests stand on
 
     @contextmanager
-    def _backend(self) -> Iterator[Backend]:
+    def _backend(self) -> Generator[Backend]:
         backend = self.make_backend()
         try:
             yield backend
