@@ -11,6 +11,7 @@ half-sent chunks; this can.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -36,6 +37,12 @@ class Exchange:
     @property
     def json(self) -> Any:
         return json.loads(self.body) if self.body else {}
+
+    @property
+    def peer_port(self) -> int:
+        """The client's port: which of its connections this is."""
+        port: int = self._connection.getpeername()[1]
+        return port
 
     def send(self, data: bytes) -> None:
         """Bytes as they are."""
@@ -99,7 +106,7 @@ class Exchange:
     def reset(self) -> None:
         """A hard one (RST)."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._connection.close()
+        os.close(self._connection.detach())  # close() would wait for the reader of requests
 
 
 @contextmanager
@@ -200,7 +207,7 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
 
 
 def _serve_connection(connection: socket.socket, handler: Behaviour, stop: threading.Event) -> None:
-    with suppress(OSError), connection, connection.makefile("rb") as reader:
+    with suppress(OSError, ValueError), connection, connection.makefile("rb") as reader:
         while (request_line := reader.readline()) and not stop.is_set():
             method, path, _ = request_line.decode().split(" ", 2)
             headers: dict[str, str] = {}

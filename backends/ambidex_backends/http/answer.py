@@ -16,6 +16,7 @@ from ambidex.reply import Timings
 
 from .call import Call
 from .client import AnyResponse, AsyncResponse, Response
+from .content import Content
 from .sse import Decoder, ServerSentEvent
 
 LAST_BYTES_SECONDS = 0.05
@@ -50,7 +51,8 @@ class _Reading:
         self._reader = reader
         self._observe = observe
         self._decoder = Decoder()
-        self._content = response.content()
+        self._response = response
+        self._content: Content | None = None
         self._request_id = response.headers.get("x-request-id")
         self._begun = False
         self._first_token: float | None = None
@@ -71,6 +73,7 @@ class _Reading:
     def take(self, chunk: bytes | None) -> None:
         """The next piece of the body, None at its end."""
         try:
+            self._content = self._content or self._response.content()
             if chunk is None:
                 self._end()
                 return

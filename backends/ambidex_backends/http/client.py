@@ -6,6 +6,7 @@ has a limit (`content.py`, `sse.py`), keys go to their own origin (`connection.p
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -61,12 +62,12 @@ class Ask:
 
 
 class Http:
-    """Connections are kept per process and, for the async half, per event loop; a fork starts with none."""
+    """Connections are kept per process and, for the async half (asyncio), per event loop; a fork starts with none."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self._clients: dict[int, httpx.Client] = {}
-        self._async_clients: Any = None  # anyio's RunVar: one client per event loop
+        self._async_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._closed = False
 
     def call(self, ask: Ask) -> Call:
@@ -121,7 +122,7 @@ class Http:
     async def aclose(self) -> None:
         """Closes the connections of this event loop, and the sync ones."""
         self.close()
-        client = self._async_clients.get(None) if self._async_clients is not None else None
+        client = self._async_clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 
@@ -139,17 +140,17 @@ class Http:
 
     def _async_client(self) -> httpx.AsyncClient:
         self._check_open()
-        import httpx
-        from anyio.lowlevel import RunVar
-
-        from .connection import AsyncTransport
-
-        if self._async_clients is None:
-            self._async_clients = RunVar[httpx.AsyncClient]("ambidex_backends.http")
-        client: httpx.AsyncClient | None = self._async_clients.get(None)
+        loop = asyncio.get_running_loop()
+        client = self._async_clients.get(loop)
         if client is None:
-            client = httpx.AsyncClient(transport=AsyncTransport(), **_OPTIONS)
-            self._async_clients.set(client)
+            import httpx
+
+            from .connection import AsyncTransport
+
+            for other in list(self._async_clients):  # what a closed loop has left open, nobody can close any more
+                if other.is_closed():
+                    self._async_clients.pop(other, None)
+            client = self._async_clients[loop] = httpx.AsyncClient(transport=AsyncTransport(), **_OPTIONS)
         return client
 
     def _check_open(self) -> None:

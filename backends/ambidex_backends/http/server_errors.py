@@ -182,7 +182,7 @@ _QUOTA = re.compile(
 _OVERLOAD = re.compile(r"overloaded|no capacity|too busy|queue is full", re.I)
 _TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|context (length|window|size)|prompt is too long"
-    r"|too many (input )?tokens|inputs tokens|inputs must have less than|longer than the model|max_model_len",
+    r"|too many (input )?tokens|inputs`? tokens|inputs`? must have less than|longer than the model|max_model_len",
     re.I,
 )
 _FILTERED = re.compile(r"content_filter|content_policy|moderation", re.I)

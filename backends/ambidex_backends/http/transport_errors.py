@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -45,9 +46,10 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
             f"The name {host} cannot be looked up. Check the address and the network.", phase="dns", sent=False
         )
     if isinstance(problem, (httpx.ConnectError, OSError)) and not sent:
-        why = next((item.strerror for item in chain if isinstance(item, OSError) and item.strerror), "no connection")
+        number = next((item.errno for item in chain if isinstance(item, OSError) and item.errno), None)
+        why = os.strerror(number).lower() if number is not None else "no answer"
         return ConnectError(
-            f"No connection to {host}: {clean(why)}. Check that the server runs and the address is right.",
+            f"No connection to {host}: {why}. Check that the server runs and the address is right.",
             phase="connect",
             sent=False,
         )
