@@ -141,7 +141,9 @@ def test_closing_a_stream_that_was_never_read_closes_the_connection(stalling: tu
 def test_a_stream_outlives_its_backends_name() -> None:
     with chat_server(lambda body: text("a", "b")) as url:
         stream = EndpointBackend(f"{url}#m").stream(HI)
-        with pytest.warns(ResourceWarning):  # whoever does not close a backend leaves its idle connection to the collector
+        with pytest.warns(
+            ResourceWarning
+        ):  # whoever does not close a backend leaves its idle connection to the collector
             assert collect(stream).text == "ab"
             del stream
             gc.collect()

@@ -1,0 +1,56 @@
+"""How a model writes, step by step: it scores every token of its vocabulary, one is picked, and that is input again.
+
+    python examples/base_model.py                                    # the model in the box
+    python examples/base_model.py ./folder "Once upon a time"        # a model folder of yours and a text to go on from
+
+A raw prompt goes to the model as it is, without a chat template: this is how base models are used, which were trained
+to continue text and not to chat.
+"""
+
+import math
+import sys
+
+from ambidex import Greedy, Request, Special, collect, connect
+
+STEPS = 20
+CANDIDATES = 5
+BAR = 30
+
+# A chat model is a model that continues conversations which are written down in a certain form; its chat template
+# writes them. Here that is done by hand. `Special` is a control token; in a str its spelling would stay text.
+CONVERSATION: list[str | int | Special] = [
+    *(Special("<|im_start|>"), "user\nWho are you?", Special("<|im_end|>"), "\n"),
+    *(Special("<|im_start|>"), "assistant\n"),
+]
+
+
+def main() -> None:
+    folder = sys.argv[1] if len(sys.argv) > 1 else "pocket"
+    prompt = [sys.argv[2]] if len(sys.argv) > 2 else CONVERSATION
+    start = "".join(part.text if isinstance(part, Special) else str(part) for part in prompt)
+    print(start)
+    written = [*prompt]
+    backend = connect(f"local:{folder}")
+    for step in range(1, STEPS + 1):
+        # What is written so far goes in, one token and the likeliest five come out. What the model computed for earlier
+        # tokens is kept, so that a step costs one token and not all of them.
+        request = Request(prompt=written, max_tokens=1, logprobs=CANDIDATES, decoding=Greedy())
+        reply = collect(backend.stream(request))
+        (chosen,) = reply.logprobs or ()
+        print(f"\nstep {step}")
+        for candidate in chosen.top:
+            probability = math.exp(candidate.logprob)
+            mark = "*" if candidate.id == chosen.id else " "
+            print(f" {mark} {candidate.text!r:<16} {probability:6.1%} {'#' * round(BAR * probability)}")
+        if reply.finish_reason == "stop" or chosen.id is None:  # it picked its end token (only servers give no ids)
+            break
+        written.append(chosen.id)
+
+    # The same in one request: the loop above is what a backend does for every answer.
+    whole = collect(backend.stream(Request(prompt=prompt, max_tokens=STEPS, decoding=Greedy())))
+    print(f"\n{start}{whole.text}")
+    backend.close()
+
+
+if __name__ == "__main__":
+    main()
