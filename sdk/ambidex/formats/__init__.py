@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from ..accumulator import Accumulator
-from ..errors import InvalidRequest
-from ..events import Event
-from ..messages import Assistant, ToolCall, ToolResult
-from ..tools import Tool
+from ambidex.accumulator import Accumulator
+from ambidex.errors import InvalidRequest
+from ambidex.events import Event
+from ambidex.messages import Assistant, ToolCall, ToolResult
+from ambidex.tools import Tool
+
 from . import hermes
 from .call_events import OfferedTools
 from .detection import family
@@ -45,11 +46,6 @@ class Format(Protocol):
     @property
     def REASONING(self) -> tuple[str, str]:
         """The tags around reasoning."""
-        ...
-
-    @property
-    def MARKERS(self) -> tuple[str, ...]:
-        """What the parser must see, also where the tokenizer has it as a control token."""
         ...
 
     @property
@@ -109,9 +105,7 @@ def for_template(template_source: str, special_tokens: Collection[str] = ()) -> 
     return hermes if found is None else _BY_NAME.get(found)
 
 
-def parse(
-    name: str, text: str, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False
-) -> Assistant:
+def parse(name: str, text: str, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> Assistant:
     """A whole answer as a message: text, reasoning, calls and what was wrong with calls, in order."""
     parser = get(name).parser(tools, starts_in_reasoning=starts_in_reasoning)
     so_far = Accumulator()

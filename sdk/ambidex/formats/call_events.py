@@ -7,11 +7,11 @@ import string
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from .. import strict_json
-from ..events import Event, ToolCallDelta, ToolCalled, ToolCallFailed, ToolCallStarted
-from ..messages import InvalidToolCall, ToolCall
-from ..schema_check import schema_problems
-from ..tools import Tool, as_tools
+from ambidex import strict_json
+from ambidex.events import Event, ToolCallDelta, ToolCalled, ToolCallFailed, ToolCallStarted
+from ambidex.messages import InvalidToolCall, ToolCall
+from ambidex.schema_check import schema_problems
+from ambidex.tools import Tool, as_tools
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 

@@ -92,6 +92,8 @@ _IN_VOCABULARY: tuple[tuple[str, str], ...] = (
 def family(template_source: str, special_tokens: Collection[str] = ()) -> str | None:
     """The family by its marks in the template, else by its control tokens; None if nothing speaks for any."""
     for rule in _RULES:
-        if all(mark in template_source for mark in rule.has) and not any(mark in template_source for mark in rule.lacks):
+        if all(mark in template_source for mark in rule.has) and not any(
+            mark in template_source for mark in rule.lacks
+        ):
             return rule.family
     return next((name for token, name in _IN_VOCABULARY if token in special_tokens), None)

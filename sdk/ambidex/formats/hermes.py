@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ..messages import ToolCall, ToolResult
-from ..tools import Tool
+from ambidex.messages import ToolCall, ToolResult
+from ambidex.tools import Tool
+
 from .call_events import OfferedTools, offered
 from .json_object_calls import JSONObjectCalls, ObjectTags
 from .turn_parser import TurnParser
@@ -24,8 +25,6 @@ REASONING = ("<think>", "</think>")
 MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", *REASONING)
 
 _TAGS = ObjectTags("<tool_call>", "</tool_call>")
-
-MARKERS = (*REASONING, _TAGS.opening, _TAGS.closing)
 
 
 def parser(tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> TurnParser:

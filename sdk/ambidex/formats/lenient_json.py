@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from ..strict_json import MAX_DEPTH
+from ambidex.strict_json import MAX_DEPTH
 
 MAX_WORD = 400
 """Characters in a number or a literal."""

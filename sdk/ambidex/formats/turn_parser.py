@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from ..events import Event, ReasoningDelta, TextDelta, ToolCalled
-from ..tools import Tool
+from ambidex.events import Event, ReasoningDelta, TextDelta, ToolCalled
+from ambidex.tools import Tool
+
 from .call_events import CallEvents, new_call_id
 from .markers import Markers
 

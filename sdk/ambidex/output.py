@@ -1,0 +1,68 @@
+"""Structured output: a type in, a validated value of it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import strict_json
+from .errors import InvalidRequest, OutputInvalid
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+def json_schema(output: Any) -> dict[str, Any]:
+    """The JSON schema of a type. Raises `InvalidRequest` for a type that has none."""
+    from pydantic import PydanticUserError
+
+    try:
+        return _adapter(output).json_schema()
+    except PydanticUserError as problem:
+        raise InvalidRequest(f"output takes a type with a JSON schema: {problem.message}", param="output") from None
+
+
+def validate(text: str, output: Any) -> Any:
+    """The value of type `output` that an answer's text holds as JSON, with or without a code fence around it.
+
+    Raises `OutputInvalid`, whose `problems` say for people and models what does not fit.
+    """
+    from pydantic import ValidationError
+
+    try:
+        value = strict_json.loads(_without_fence(text))
+    except strict_json.StrictJSONError as error:
+        if output is str:
+            return text
+        raise OutputInvalid(f"The answer is not the JSON that was asked for: {error}", problems=(str(error),)) from None
+    try:
+        return _adapter(output).validate_json(_without_fence(text))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = tuple(f"{_path(item['loc'])}: {item['msg']}" for item in found)
+        if output is str and not isinstance(value, str):
+            return text
+        raise OutputInvalid(
+            f"The answer does not fit the type that was asked for: {'; '.join(problems)}", problems=problems
+        ) from None
+
+
+def _adapter(output: Any) -> TypeAdapter[Any]:
+    from pydantic import PydanticUserError, TypeAdapter
+
+    try:
+        return TypeAdapter(output)
+    except PydanticUserError as problem:
+        raise InvalidRequest(f"output takes a type with a JSON schema: {problem.message}", param="output") from None
+
+
+def _without_fence(text: str) -> str:
+    """What stands inside one Markdown code fence, if the text is one."""
+    text = text.strip()
+    first, newline, rest = text.partition("\n")
+    if newline and first.startswith("```") and rest.endswith("```"):
+        return rest[:-3].strip()
+    return text
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "the value"
