@@ -28,7 +28,13 @@ class Exchange:
     """One request, read whole, and the connection on which it is answered."""
 
     def __init__(
-        self, connection: socket.socket, method: str, path: str, headers: dict[str, str], body: bytes, stop: threading.Event
+        self,
+        connection: socket.socket,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        stop: threading.Event,
     ) -> None:
         self.method, self.path, self.headers, self.body = method, path, headers, body
         self.stop = stop
@@ -211,7 +217,7 @@ def _serve_connection(connection: socket.socket, handler: Behaviour, stop: threa
         while (request_line := reader.readline()) and not stop.is_set():
             method, path, _ = request_line.decode().split(" ", 2)
             headers: dict[str, str] = {}
-            while (line := reader.readline().strip()):
+            while line := reader.readline().strip():
                 name, _, value = line.decode().partition(":")
                 headers[name.lower()] = value.strip()
             body = reader.read(int(headers.get("content-length", "0")))

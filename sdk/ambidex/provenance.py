@@ -125,7 +125,9 @@ class Tracer:
             case Mapping():
                 items = cast("Mapping[Any, Any]", value).items()
                 return {
-                    self._replace(key, stand_ins) if isinstance(key, str) else key: self._realized(item, stand_ins, marks)
+                    self._replace(key, stand_ins) if isinstance(key, str) else key: self._realized(
+                        item, stand_ins, marks
+                    )
                     for key, item in items
                 }
             case list() | tuple():
@@ -151,9 +153,7 @@ class Tracer:
     def _replace(self, text: str, stand_ins: _StandIns) -> str:
         return self._replaced.sub(lambda found: stand_ins.of(found[0]), text)
 
-    def _put_back(
-        self, plain: str, stand_ins: _StandIns, marked: tuple[str, _Marks] | None, exact: bool
-    ) -> Traced:
+    def _put_back(self, plain: str, stand_ins: _StandIns, marked: tuple[str, _Marks] | None, exact: bool) -> Traced:
         pieces: list[str] = []
         controls: list[tuple[int, int]] = []
         length = 0

@@ -15,7 +15,9 @@ Refuses = Callable[[str], bool]
 """Whether a name may not be written into a prompt."""
 
 
-def message_fields(messages: Sequence[Message], refuses: Refuses, *, arguments_as_text: bool = False) -> list[dict[str, Any]]:
+def message_fields(
+    messages: Sequence[Message], refuses: Refuses, *, arguments_as_text: bool = False
+) -> list[dict[str, Any]]:
     """One dict per message; results stand in the order of their calls. Contents are always texts, never None.
 
     Raises `Unsupported` for pictures and sounds, `InvalidRequest` for a name or id that holds a control token.
@@ -64,7 +66,9 @@ def untrusted(value: Any, source: str, *, in_schema: bool = False) -> Any:
         }
     if isinstance(value, (list, tuple)):
         listed = cast("Sequence[Any]", value)
-        return [untrusted(item, f"{source}[{i}]" if source else "", in_schema=in_schema) for i, item in enumerate(listed)]
+        return [
+            untrusted(item, f"{source}[{i}]" if source else "", in_schema=in_schema) for i, item in enumerate(listed)
+        ]
     if value is None or isinstance(value, (bool, int, float)):
         return value
     raise InvalidRequest(f"{source} must be JSON data for a chat template, got {type(value).__name__}.")

@@ -29,7 +29,9 @@ _MAX_SLOW_TEXT = 100_000
 _WIDTH = re.compile(r"\d{5,}")
 _CHEAP = frozenset({"length", "count", "first", "last", "default", "d", "items"})
 _SLOW = frozenset({"urlize", "wordwrap", "striptags", "title", "wordcount", "pprint", "xmlattr"})
-_OF_PARTS = frozenset({"list", "map", "select", "reject", "selectattr", "rejectattr", "sort", "unique", "reverse", "sum"})
+_OF_PARTS = frozenset(
+    {"list", "map", "select", "reject", "selectattr", "rejectattr", "sort", "unique", "reverse", "sum"}
+)
 
 
 class _Budget:
@@ -206,7 +208,7 @@ def _check_text(name: str, text: str, args: tuple[Any, ...], kwargs: Mapping[str
 def check_form(form: str, sign: str, given: Any) -> None:
     if _WIDTH.search(form) or "*" in form:
         numbers = [int(digits) for digits in _WIDTH.findall(form[:_MAX_SLOW_TEXT])]
-        if max(numbers, default=0) > MAX_SIZE or "*" in form and sign in form:
+        if max(numbers, default=0) > MAX_SIZE or ("*" in form and sign in form):
             raise TemplateLimitExceeded("The chat template formats a text with too large a width.")
     check_size(len(form) + form.count(sign) * weight(given))
 

@@ -25,7 +25,9 @@ def left_out(messages: Sequence[Message], tools: Sequence[Tool[..., Any]], trace
     for i, message in enumerate(messages):
         match message:
             case Assistant():
-                names = [(f"messages[{i}].tool_calls[{k}].name", call.name) for k, call in enumerate(message.tool_calls)]
+                names = [
+                    (f"messages[{i}].tool_calls[{k}].name", call.name) for k, call in enumerate(message.tool_calls)
+                ]
                 if not all(is_there(source, name) for source, name in names):
                     lost.add("calls")
             case ToolResult():
@@ -61,7 +63,9 @@ def written_out(
             case _:
                 fields.append(field)
     if "tools" in lost:
-        listed = Written(tuple(Untrusted(form.render_tools([tool]), f"tools[{i}].name") for i, tool in enumerate(tools)))
+        listed = Written(
+            tuple(Untrusted(form.render_tools([tool]), f"tools[{i}].name") for i, tool in enumerate(tools))
+        )
         if isinstance(messages[0], System):
             fields[0] = {"role": "system", "content": Written((fields[0]["content"], "\n\n", listed))}
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -174,4 +174,6 @@ def _raise_exception(message: object) -> NoReturn:
 
 def _check_name(name: object) -> None:
     if str(name).startswith("_"):
-        raise jinja2.exceptions.SecurityError(f"a namespace has no names that begin with an underscore, as {name!r} does")
+        raise jinja2.exceptions.SecurityError(
+            f"a namespace has no names that begin with an underscore, as {name!r} does"
+        )

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from . import formats
-from .errors import CorruptWeights, InvalidRequest, MissingChatTemplate, TemplateError, TemplateLimitExceeded, Unsupported
+from .errors import (
+    CorruptWeights,
+    InvalidRequest,
+    MissingChatTemplate,
+    TemplateError,
+    TemplateLimitExceeded,
+    Unsupported,
+)
 from .messages import Assistant, Message, checked_messages
 from .provenance import CUT, Span, Traced, Tracer, Written
 from .template_fields import Refuses, message_fields, one_call_a_turn, tool_fields, untrusted
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from .template_sandbox import CompiledTemplate
 
 __all__ = ["ChatTemplate", "HFTokenizer", "RenderedPrompt", "Span", "Tokenizer"]
+
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
@@ -182,7 +190,9 @@ class ChatTemplate:
             raise TemplateError(
                 f"The chat template leaves out {' and '.join(sorted(best[0]))}, and how else to write them is not known."
             )
-        traced = trace(written_out(messages, tools, best[0], self.format, refuses), None if "tools" in best[0] else listed)
+        traced = trace(
+            written_out(messages, tools, best[0], self.format, refuses), None if "tools" in best[0] else listed
+        )
         if lost := left_out(messages, tools, traced):
             raise TemplateError(f"The chat template leaves out {' and '.join(sorted(lost))}, even as plain text.")
         return traced

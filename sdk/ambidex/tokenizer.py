@@ -54,7 +54,8 @@ class HFTokenizer:
         self._added = {
             token.content: (id, token)
             for id, token in sorted(tokenizer.get_added_tokens_decoder().items())
-            if token.special or not token.content.replace("▁", "").replace(" ", "a").isalnum() and token.content.strip()
+            if token.special
+            or (not token.content.replace("▁", "").replace(" ", "a").isalnum() and token.content.strip())
         }
         self.control: Mapping[str, int] = {spelling: id for spelling, (id, _) in self._added.items()}
 
@@ -125,7 +126,9 @@ class HFTokenizer:
                 head = self._plain(text[:cut], begins=begins)
                 tail = self._plain(text[cut:], begins=False)
                 return Encoded(head.ids + tail.ids, head.offsets + [(a + cut, b + cut) for a, b in tail.offsets])
-        raise TemplateError("The tokenizer makes a control token of plain text, so this text cannot be kept apart from it.")
+        raise TemplateError(
+            "The tokenizer makes a control token of plain text, so this text cannot be kept apart from it."
+        )
 
     @cached_property
     def _forbidden(self) -> frozenset[int]:

@@ -124,7 +124,9 @@ class ToolRunner:
         try:
             tool = self._tool(call)
             arguments = tool.bind(call.arguments)
-            value = tool(**arguments) if tool.is_async else await asyncio.wrap_future(in_thread(lambda: tool(**arguments)))
+            value = (
+                tool(**arguments) if tool.is_async else await asyncio.wrap_future(in_thread(lambda: tool(**arguments)))
+            )
             if inspect.isawaitable(value):
                 value = await value
             return ToolResult(call.id, call.name, *result_parts(value))

@@ -106,7 +106,9 @@ class FunctionArguments:
             return self._adapter.validate_json(text), []
         except pydantic.ValidationError as error:
             found = error.errors(include_url=False, include_context=False)
-            return {}, [self._problem(item["loc"], item["type"], item["msg"], item["input"]) for item in found[:MAX_PROBLEMS]]
+            return {}, [
+                self._problem(item["loc"], item["type"], item["msg"], item["input"]) for item in found[:MAX_PROBLEMS]
+            ]
 
     @functools.cached_property
     def _adapter(self) -> Any:

@@ -90,7 +90,9 @@ class Tool(Generic[P, R]):
         """The tool that `to_openai` describes, without what runs it."""
         function = item.get("function", item)
         if not isinstance(function, Mapping) or "name" not in function:
-            raise InvalidRequest(f"Expected {{'type': 'function', 'function': {{'name': ...}}}}, got {str(item)[:100]}.")
+            raise InvalidRequest(
+                f"Expected {{'type': 'function', 'function': {{'name': ...}}}}, got {str(item)[:100]}."
+            )
         function = cast("Mapping[str, Any]", function)
         return Tool(function["name"], function.get("description") or "", function.get("parameters") or {})
 
@@ -108,9 +110,7 @@ class Tool(Generic[P, R]):
 @overload
 def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
-def tool(
-    *, name: str | None = None, description: str | None = None
-) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+def tool(*, name: str | None = None, description: str | None = None) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     function: Callable[P, R] | None = None, /, *, name: str | None = None, description: str | None = None
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 from ambidex.decoding import Beams, Greedy, Sampling
 from ambidex.errors import InvalidRequest, Unsupported
 from ambidex.messages import to_openai
+from ambidex.output import json_schema
 from ambidex.request import NamedTool, Request, Special
 
 from .dialect import Dialect
@@ -198,12 +199,7 @@ def _output(request: Request) -> dict[str, Any]:
     """The answer's schema. Not `strict`, which some servers take only for schemas in a narrow form."""
     if request.output is None:
         return {}
-    from pydantic import PydanticUserError, TypeAdapter
-
-    try:
-        schema = TypeAdapter(request.output).json_schema()
-    except PydanticUserError as problem:
-        raise InvalidRequest(f"output takes a type with a JSON schema: {problem.message}", param="output") from None
+    schema = json_schema(request.output)
     return {"response_format": {"type": "json_schema", "json_schema": {"name": _OUTPUT_NAME, "schema": schema}}}
 
 
