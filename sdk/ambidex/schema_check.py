@@ -79,7 +79,7 @@ class _Check:
     def _object(self, schema: Mapping[str, Any], value: Mapping[str, Any], path: str) -> list[str]:
         properties = schema.get("properties")
         properties = cast("Mapping[str, Any]", properties) if isinstance(properties, Mapping) else {}
-        extra = schema.get("additionalProperties", True if path or not properties else False)
+        extra = schema.get("additionalProperties", bool(path or not properties))
         found: list[str] = []
         for name in _list(schema, "required"):
             if isinstance(name, str) and name not in value:

@@ -53,7 +53,7 @@ def tool_fields(tools: Iterable[Tool[..., Any]], refuses: Refuses) -> list[dict[
 
 
 def untrusted(value: Any, source: str, *, in_schema: bool = False) -> Any:
-    """JSON data with each text in it marked. A schema's `type` and `required` stay unmarked: templates choose by them."""
+    """JSON data with each text in it marked; not a schema's `type` and `required`, for templates choose by them."""
     if isinstance(value, str):
         return Untrusted(_whole(value), source)
     if isinstance(value, Mapping):

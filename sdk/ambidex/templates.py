@@ -98,7 +98,8 @@ class ChatTemplate:
                 sources["default" if file.stem == "chat_template" else file.stem] = file.read_text(encoding="utf-8")
         if not sources:
             raise MissingChatTemplate(
-                f"{folder} has no chat template: use Request(prompt=...), or make a ChatTemplate(source, tokenizer=...)."
+                f"{folder} has no chat template: use Request(prompt=...), "
+                "or make a ChatTemplate(source, tokenizer=...)."
             )
         source = sources.get("default") or next(iter(sources.values()))
         tokenizer = HFTokenizer.from_file(folder / "tokenizer.json")
@@ -187,9 +188,8 @@ class ChatTemplate:
             assert problem is not None
             raise problem
         if self.format is None:
-            raise TemplateError(
-                f"The chat template leaves out {' and '.join(sorted(best[0]))}, and how else to write them is not known."
-            )
+            missing = " and ".join(sorted(best[0]))
+            raise TemplateError(f"The chat template leaves out {missing}, and how else to write them is not known.")
         traced = trace(
             written_out(messages, tools, best[0], self.format, refuses), None if "tools" in best[0] else listed
         )

@@ -160,7 +160,8 @@ class FunctionArguments:
         expected = self._expected(location[0]) if location else "an object"
         if kind == "missing" and len(location) == 1:
             return f"{path} is missing; expected {expected}"
-        return f"{path}: {message}, got {_shortened(json.dumps(given, ensure_ascii=False, default=repr))}; expected {expected}"
+        got = _shortened(json.dumps(given, ensure_ascii=False, default=repr))
+        return f"{path}: {message}, got {got}; expected {expected}"
 
     def _expected(self, name: int | str) -> str:
         schema = self.schema["properties"].get(name, {})

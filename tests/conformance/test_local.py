@@ -20,4 +20,5 @@ class TestPocket(BackendConformance):
         cls.held.close()
 
     def make_backend(self) -> Backend:
-        return connect("local:pocket", device="cpu")
+        backend: Backend = connect("local:pocket", device="cpu")
+        return backend

@@ -1,16 +1,12 @@
-"""The agent's loop: what runs, what the model is told, and how a run ends. Each test holds for both twins."""
+"""The agent's loop: what runs, and what the model is told. Each test holds for both twins."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import sqlite3
-import threading
-import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from tests.sdk.agent_twin import Counter, Twin, add, call, multiply, results, told
 
 from ambidex import (
     Agent,
@@ -20,100 +16,24 @@ from ambidex import (
     Finished,
     Greedy,
     InvalidToolCall,
-    Message,
     Request,
     System,
     TextDelta,
-    Tool,
     ToolCall,
     ToolCallDelta,
     ToolCallStarted,
     ToolResult,
     Usage,
     User,
-    tool,
 )
-from ambidex.agent_events import AgentFinished, StepStarted, ToolReturned, ToolStarted
+from ambidex.agent_events import StepStarted, ToolReturned
 from ambidex.errors import (
-    ConfigError,
     IncompleteResponse,
     InvalidRequest,
-    LimitReached,
     RateLimited,
     ToolError,
 )
 from ambidex.testing import ScriptedBackend, events_of
-
-Task = str | Sequence[Message]
-
-
-class Twin:
-    """Runs an `Agent`, or an `AsyncAgent` to its end, in the same words."""
-
-    def __init__(self, is_async: bool) -> None:
-        self.is_async = is_async
-
-    def run(self, model: Any, task: Task = "go", **options: Any) -> AgentResult[Any]:
-        options.setdefault("tools", [])
-        if self.is_async:
-            return asyncio.run(AsyncAgent(model, **options).run(task))
-        return Agent(model, **options).run(task)
-
-    def events(
-        self, model: Any, task: Task = "go", *, on: Callable[[Any, Any], None] | None = None, **options: Any
-    ) -> list[Any]:
-        """All events; `on(stream, event)` is called with each as it comes."""
-        if not self.is_async:
-            stream = Agent(model, **options).stream(task)
-            events = []
-            for event in stream:
-                events.append(event)
-                if on is not None:
-                    on(stream, event)
-            return events
-
-        async def read() -> list[Any]:
-            stream = AsyncAgent(model, **options).stream(task)
-            events = []
-            async for event in stream:
-                events.append(event)
-                if on is not None:
-                    on(stream, event)
-            return events
-
-        return asyncio.run(read())
-
-
-@pytest.fixture(params=["sync", "async"])
-def twin(request: pytest.FixtureRequest) -> Twin:
-    return Twin(request.param == "async")
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Adds."""
-    return a + b
-
-
-@tool
-async def multiply(a: int, b: int) -> int:
-    """Multiplies."""
-    await asyncio.sleep(0.001)
-    return a * b
-
-
-def call(name: str, id: str = "1", **arguments: Any) -> ToolCall:
-    return ToolCall(id, name, arguments)
-
-
-def results(messages: Sequence[Message]) -> list[ToolResult]:
-    return [message for message in messages if isinstance(message, ToolResult)]
-
-
-def told(backend: ScriptedBackend, step: int = 1) -> str:
-    """What the model was told before its answer `step`, counted from 0."""
-    return backend.requests[step].messages[-1].text
-
 
 # -- the loop
 
@@ -154,7 +74,8 @@ def test_the_stream_shows_every_step(twin: Twin) -> None:
     assert (
         kinds
         == (
-            "StepStarted ToolCallStarted ToolCalled Finished ToolStarted ToolReturned StepStarted Finished AgentFinished"
+            "StepStarted ToolCallStarted ToolCalled Finished ToolStarted ToolReturned "
+            "StepStarted Finished AgentFinished"
         ).split()
     )
     assert [event.step for event in events if isinstance(event, StepStarted)] == [1, 2]
@@ -291,16 +212,6 @@ def test_repaired_calls_run_unless_calls_are_strict(twin: Twin) -> None:
 # -- nothing runs before the answer is whole
 
 
-class Counter:
-    def __init__(self) -> None:
-        self.count = 0
-
-    def bump(self) -> str:
-        """Counts."""
-        self.count += 1
-        return "done"
-
-
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 @pytest.mark.parametrize("cut", [True, False])
 def test_no_call_of_a_cut_answer_runs(twin: Twin, reason: Any, cut: bool) -> None:
@@ -338,395 +249,3 @@ def test_an_error_in_a_later_step_leaves_the_run_so_far() -> None:
         list(stream)
     assert stream.result.stopped == "unfinished"
     assert results(stream.result.messages)[0].text == "3"
-
-
-# -- limits
-
-
-def again(request: Request) -> Assistant:
-    return Assistant(call("add", str(len(request.messages)), a=1, b=2))
-
-
-def test_max_steps(twin: Twin) -> None:
-    backend = ScriptedBackend(again)
-    with pytest.raises(LimitReached, match="3 steps") as caught:
-        twin.run(backend, tools=[add], max_steps=3)
-    result = caught.value.result
-    assert (len(backend.requests), len(result.steps), result.stopped) == (3, 3, "max_steps")
-    assert len(results(result.messages)) == 2  # what would be read by nobody is not run
-
-
-def test_a_run_that_was_stopped_goes_on(twin: Twin) -> None:
-    backend = ScriptedBackend([call("add", a=1, b=2), "3"])
-    with pytest.raises(LimitReached) as caught:
-        twin.run(backend, tools=[add], max_steps=1)
-    result = twin.run(backend, caught.value.result.messages, tools=[add], max_steps=1)
-    assert result.answer == "3"
-    assert len(results(result.messages)) == 1
-
-
-def test_max_total_tokens(twin: Twin) -> None:
-    backend = ScriptedBackend(again)
-    with pytest.raises(LimitReached, match="max_total_tokens") as caught:
-        twin.run(backend, tools=[add], max_total_tokens=30)
-    used = caught.value.result.usage
-    before = sum((step.reply.usage for step in caught.value.result.steps[:-1]), Usage())
-    assert (used.input_tokens or 0) + (used.output_tokens or 0) >= 30
-    assert (before.input_tokens or 0) + (before.output_tokens or 0) < 30
-
-
-def test_a_limit_reached_by_the_last_answer_is_no_error(twin: Twin) -> None:
-    assert twin.run(ScriptedBackend(["one two three"]), max_total_tokens=1, max_steps=1).answer == "one two three"
-
-
-def test_the_time_limit_ends_a_tool_that_hangs(twin: Twin) -> None:
-    release = threading.Event()
-
-    def hang() -> None:
-        """Hangs."""
-        release.wait(60)
-
-    backend = ScriptedBackend([Assistant(call("hang", "1"), call("add", "2", a=1, b=2)), "never"])
-    start = time.monotonic()
-    with pytest.raises(LimitReached, match="timeout") as caught:
-        twin.run(backend, tools=[hang, add], timeout=0.3)
-    release.set()
-    assert time.monotonic() - start < 20
-    hung, added = results(caught.value.result.messages)
-    assert (hung.is_error, added.text) == (True, "3")
-    assert caught.value.result.stopped == "timeout"
-    assert len(backend.requests) == 1
-
-
-def test_the_time_limit_is_each_request_s(twin: Twin) -> None:
-    backend = ScriptedBackend([call("add", a=1, b=2), "3"])
-    twin.run(backend, tools=[add], timeout=60)
-    first, second = (request.timeout for request in backend.requests)
-    assert first is not None
-    assert second is not None
-    assert 0 < second <= first <= 60
-
-
-def test_the_time_limit_ends_an_endless_answer(twin: Twin) -> None:
-    def endless(request: Request) -> Any:
-        while True:
-            time.sleep(0.01)
-            yield TextDelta("on and ")
-
-    with pytest.raises(LimitReached) as caught:
-        twin.run(ScriptedBackend(endless), timeout=0.2)
-    assert caught.value.partial is not None
-    assert caught.value.partial.text.startswith("on and ")
-
-
-def test_the_tool_time_limit_is_told_to_the_model(twin: Twin) -> None:
-    release = threading.Event()
-
-    def hang() -> None:
-        """Hangs."""
-        release.wait(60)
-
-    async def hang_async() -> None:
-        """Hangs."""
-        await asyncio.sleep(60)
-
-    calls = Assistant(call("hang", "1"), call("hang_async", "2"), call("add", "3", a=1, b=2))
-    result = twin.run(ScriptedBackend([calls, "ok"]), tools=[hang, hang_async, add], tool_timeout=0.2)
-    release.set()
-    first, second, third = results(result.messages)
-    assert "within 0.2 seconds" in first.text
-    assert "within 0.2 seconds" in second.text
-    assert third.text == "3"
-
-
-# -- cancel
-
-
-def test_cancel_in_an_answer(twin: Twin) -> None:
-    counter = Counter()
-    backend = ScriptedBackend([Assistant("one two three", call("bump")), "never"])
-
-    def cancel(stream: Any, event: Any) -> None:
-        if isinstance(event, TextDelta):
-            stream.cancel()
-
-    events = twin.events(backend, on=cancel, tools=[counter.bump])
-    assert isinstance(events[-1], AgentFinished)
-    assert events[-1].result.stopped == "cancelled"
-    assert counter.count == 0
-    assert len(backend.requests) == 1
-
-
-@pytest.mark.parametrize("at", [ToolStarted, ToolReturned])
-def test_cancel_stops_before_the_next_tool_or_step(twin: Twin, at: type[Any]) -> None:
-    counter = Counter()
-    backend = ScriptedBackend([Assistant(call("bump", "1"), call("bump", "2")), "never"])
-
-    def cancel(stream: Any, event: Any) -> None:
-        if isinstance(event, at):
-            stream.cancel()
-
-    events = twin.events(backend, on=cancel, tools=[counter.bump], parallel=False)
-    result = events[-1].result
-    assert result.stopped == "cancelled"
-    assert counter.count == (0 if at is ToolStarted else 1)
-    assert len(results(result.messages)) == 2  # each call has a result: nothing runs twice later
-    assert len(backend.requests) == 1
-
-
-def test_cancel_waits_for_no_tool(twin: Twin) -> None:
-    started, release = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        """Hangs."""
-        started.set()
-        release.wait(60)
-
-    def cancel(stream: Any, event: Any) -> None:
-        if isinstance(event, ToolStarted):
-            threading.Thread(target=lambda: started.wait(30) and stream.cancel()).start()
-
-    start = time.monotonic()
-    events = twin.events(ScriptedBackend([call("hang"), "never"]), on=cancel, tools=[hang])
-    release.set()
-    assert time.monotonic() - start < 20
-    assert events[-1].result.stopped == "cancelled"
-    assert "may have had effects" in results(events[-1].result.messages)[0].text
-
-
-def test_cancelling_the_task_cancels_async_tools_and_the_request() -> None:
-    ended: list[str] = []
-
-    async def hang() -> None:
-        """Hangs."""
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("tool")
-
-    async def main() -> None:
-        backend = ScriptedBackend([call("hang"), "never"])
-        task = asyncio.create_task(AsyncAgent(backend, tools=[hang]).run("go"))
-        await asyncio.sleep(0.1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert ended == ["tool"]
-        assert len(backend.requests) == 1
-
-    asyncio.run(main())
-
-
-def test_closing_the_stream_early_stops_the_run(twin: Twin) -> None:
-    backend = ScriptedBackend([Assistant("one two"), "never"])
-    if twin.is_async:
-
-        async def read() -> None:
-            async with AsyncAgent(backend, tools=[]).stream("go") as stream:
-                async for event in stream:
-                    if isinstance(event, TextDelta):
-                        break
-            assert await anext(stream, None) is None
-
-        asyncio.run(read())
-    else:
-        with Agent(backend, tools=[]).stream("go") as stream:
-            for event in stream:
-                if isinstance(event, TextDelta):
-                    break
-        assert next(stream, None) is None
-    assert len(backend.requests) == 1
-
-
-# -- how tools run
-
-
-def test_calls_of_one_answer_run_at_the_same_time(twin: Twin) -> None:
-    together = threading.Barrier(4)
-
-    def meet(n: int) -> int:
-        """Returns once four are here."""
-        together.wait(30)
-        return n
-
-    async def meet_async(n: int) -> int:
-        """Returns once four are here."""
-        await asyncio.get_running_loop().run_in_executor(None, together.wait, 30)
-        return n
-
-    calls = Assistant(*(call("meet" if n % 2 else "meet_async", str(n), n=n) for n in range(4)))
-    result = twin.run(ScriptedBackend([calls, "ok"]), tools=[meet, meet_async])
-    assert [item.text for item in results(result.messages)] == ["0", "1", "2", "3"]
-
-
-def test_results_come_in_the_order_of_the_calls(twin: Twin) -> None:
-    def nap(n: int) -> int:
-        """The later calls are done first."""
-        time.sleep(0.02 * (4 - n))
-        return n
-
-    calls = Assistant(*(call("nap", str(n), n=n) for n in range(4)))
-    events = twin.events(ScriptedBackend([calls, "ok"]), tools=[nap])
-    returned = [event.result.text for event in events if isinstance(event, ToolReturned)]
-    assert returned != sorted(returned)
-    assert [item.text for item in results(events[-1].result.messages)] == ["0", "1", "2", "3"]
-
-
-def test_more_calls_than_may_run_at_once_all_run(twin: Twin) -> None:
-    running, most = 0, 0
-    lock = threading.Lock()
-
-    def work(n: int) -> int:
-        """Counts how many run at once."""
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.005)
-        with lock:
-            running -= 1
-        return n
-
-    calls = Assistant(*(call("work", str(n), n=n) for n in range(40)))
-    result = twin.run(ScriptedBackend([calls, "ok"]), tools=[work])
-    assert [item.text for item in results(result.messages)] == [str(n) for n in range(40)]
-    assert 1 < most <= 16
-    most = 0
-    twin.run(ScriptedBackend([calls, "ok"]), tools=[work], parallel=False)
-    assert most == 1
-
-
-def test_one_at_a_time_runs_in_the_calling_thread() -> None:
-    """So that a tool may use what belongs to that thread, as sqlite's connections do."""
-    connection = sqlite3.connect(":memory:")
-
-    def query() -> int:
-        """Asks the database."""
-        value: int = connection.execute("select 1 + 1").fetchone()[0]
-        return value
-
-    result = Agent(ScriptedBackend([call("query"), "ok"]), tools=[query], parallel=False).run("go")
-    connection.close()
-    assert results(result.messages)[0].text == "2"
-
-
-WHO = contextvars.ContextVar("WHO", default="nobody")
-
-
-def test_tools_see_the_caller_s_context(twin: Twin) -> None:
-    def who() -> str:
-        """Who asks."""
-        return WHO.get()
-
-    async def who_async() -> str:
-        """Who asks."""
-        return WHO.get()
-
-    token = WHO.set("me")
-    try:
-        backend = ScriptedBackend([Assistant(call("who", "1"), call("who_async", "2")), "ok"])
-        result = twin.run(backend, tools=[who, who_async])
-    finally:
-        WHO.reset(token)
-    assert [item.text for item in results(result.messages)] == ["me", "me"]
-
-
-def test_async_tools_of_a_sync_agent_work_inside_a_running_loop() -> None:
-    async def notebook() -> AgentResult[None]:
-        return Agent(ScriptedBackend([call("multiply", a=2, b=3), "6"]), tools=[multiply]).run("go")
-
-    assert results(asyncio.run(notebook()).messages)[0].text == "6"
-
-
-def test_a_function_that_gives_an_awaitable_is_awaited(twin: Twin) -> None:
-    def later(n: int) -> Any:
-        """Not marked async, but awaitable."""
-        return multiply(n, 2)
-
-    result = twin.run(ScriptedBackend([call("later", n=4), "8"]), tools=[later])
-    assert results(result.messages)[0].text == "8"
-
-
-def test_an_async_tool_that_cancels_itself_is_an_error_of_the_call(twin: Twin) -> None:
-    async def give_up() -> None:
-        """Gives up."""
-        raise asyncio.CancelledError
-
-    result = twin.run(ScriptedBackend([call("give_up"), "ok"]), tools=[give_up])
-    assert result.answer == "ok"
-    assert results(result.messages)[0].is_error
-
-
-def test_an_interrupt_in_a_tool_ends_the_run() -> None:
-    def interrupt() -> None:
-        """As control-C does."""
-        raise KeyboardInterrupt
-
-    for parallel in (True, False):
-        with pytest.raises(KeyboardInterrupt):
-            Agent(ScriptedBackend([call("interrupt"), "never"]), tools=[interrupt], parallel=parallel).run("go")
-
-
-# -- settings
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"max_steps": 0}, "max_steps must be at least 1"),
-        ({"max_steps": None}, "max_steps"),
-        ({"max_total_tokens": 0}, "max_total_tokens"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"timeout": 0}, "timeout"),
-        ({"tool_timeout": -1}, "tool_timeout"),
-        ({"decoding": "greedy"}, "decoding"),
-        ({"max_step": 1}, "Did you mean 'max_steps'"),
-        ({"tools": [Tool("look", "Looks.", {"type": "object"})]}, "'look' has no function"),
-        ({"tools": add}, "tools takes a sequence"),
-        ({"tools": [add, add]}, "named 'add'"),
-    ],
-)
-@pytest.mark.parametrize("kind", [Agent, AsyncAgent])
-def test_wrong_settings_are_refused(kind: Any, options: dict[str, Any], says: str) -> None:
-    with pytest.raises(InvalidRequest, match=says):
-        kind(ScriptedBackend(), **{"tools": [add], **options})
-
-
-def test_the_model_is_a_string_or_a_backend() -> None:
-    wrong: Any = 3
-    with pytest.raises(ConfigError, match="local:pocket"):
-        Agent(wrong, tools=[])
-    missing: Any = Agent
-    with pytest.raises(InvalidRequest, match="tools"):
-        missing(ScriptedBackend())
-
-
-def test_an_observer_sees_requests_events_and_errors(twin: Twin) -> None:
-    seen: list[Any] = []
-    backend = ScriptedBackend([call("add", a=1, b=2), RateLimited("slow")])
-    with pytest.raises(RateLimited) as caught:
-        twin.run(backend, tools=[add], observe=seen.append)
-    kinds = [type(item).__name__ for item in seen if not isinstance(item, ToolCallDelta)]
-    assert (
-        kinds
-        == (
-            "StepStarted Request ToolCallStarted ToolCalled Finished ToolStarted ToolReturned StepStarted Request RateLimited"
-        ).split()
-    )
-    assert seen[-1] is caught.value
-
-
-def test_a_backend_that_was_given_stays_open(twin: Twin) -> None:
-    backend = ScriptedBackend(["a"])
-    if twin.is_async:
-
-        async def use() -> None:
-            async with AsyncAgent(backend, tools=[]) as agent:
-                await agent.run("go")
-
-        asyncio.run(use())
-    else:
-        with Agent(backend, tools=[]) as agent:
-            agent.run("go")
-    assert not backend.closed
-    assert repr(Agent(backend, tools=[add])) == "Agent(ScriptedBackend, tools: add)"

@@ -34,22 +34,22 @@ class Format(Protocol):
     """What each format's module has."""
 
     @property
-    def NAMES(self) -> tuple[str, ...]:
+    def NAMES(self) -> tuple[str, ...]:  # noqa: N802  # a constant of the module
         """The families that write it."""
         ...
 
     @property
-    def STOP_TOKENS(self) -> tuple[str, ...]:
+    def STOP_TOKENS(self) -> tuple[str, ...]:  # noqa: N802  # a constant of the module
         """What ends an answer; dropped by the parser at the end of the text."""
         ...
 
     @property
-    def REASONING(self) -> tuple[str, str]:
+    def REASONING(self) -> tuple[str, str]:  # noqa: N802  # a constant of the module
         """The tags around reasoning."""
         ...
 
     @property
-    def MARKERS(self) -> tuple[str, ...]:
+    def MARKERS(self) -> tuple[str, ...]:  # noqa: N802  # a constant of the module
         """All its tags: the parser must see them, also where they are control tokens."""
         ...
 

@@ -141,9 +141,8 @@ def test_closing_a_stream_that_was_never_read_closes_the_connection(stalling: tu
 def test_a_stream_outlives_its_backends_name() -> None:
     with chat_server(lambda body: text("a", "b")) as url:
         stream = EndpointBackend(f"{url}#m").stream(HI)
-        with pytest.warns(
-            ResourceWarning
-        ):  # whoever does not close a backend leaves its idle connection to the collector
+        # Whoever does not close a backend leaves its idle connection to the collector.
+        with pytest.warns(ResourceWarning):  # noqa: PT031  # which of the three statements warns is the collector's choice
             assert collect(stream).text == "ab"
             del stream
             gc.collect()
@@ -184,7 +183,8 @@ def test_a_backend_serves_one_event_loop_after_the_other() -> None:
     with chat_server(lambda body: lambda exchange: exchange.stream(text("a"))) as url:
         backend = EndpointBackend(f"{url}#m")
         assert asyncio.run(once(backend)) == "a"
-        with pytest.warns(ResourceWarning):  # nobody closed the connection of the first loop
+        # Nobody closed the connection of the first loop.
+        with pytest.warns(ResourceWarning):  # noqa: PT031  # which of the two statements warns is the collector's choice
             assert asyncio.run(last(backend)) == "a"
             gc.collect()
 
