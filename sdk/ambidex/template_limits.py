@@ -15,6 +15,9 @@ from .errors import TemplateLimitExceeded
 MAX_SIZE = 4_000_000
 """Characters of the prompt, and of any text or list on the way to it."""
 
+MAX_MADE = 40_000_000
+"""Characters of all texts made on the way, in one rendering."""
+
 MAX_STEPS = 300_000
 """Turns of loops, calls and filters in one rendering."""
 
@@ -37,6 +40,7 @@ _OF_PARTS = frozenset(
 class _Budget:
     def __init__(self) -> None:
         self.steps = MAX_STEPS
+        self.characters = MAX_MADE
         self.deadline = time.monotonic() + MAX_SECONDS
 
 
@@ -62,6 +66,23 @@ def step(count: int = 1) -> None:
         raise TemplateLimitExceeded(f"The chat template took more than {MAX_STEPS} steps.")
     if time.monotonic() > left.deadline:
         raise TemplateLimitExceeded(f"The chat template took more than {MAX_SECONDS:g} seconds.")
+
+
+def made(value: Any) -> Any:
+    """Counts a text that was made."""
+    left = _budget.get()
+    if left is not None and isinstance(value, str):
+        left.characters -= len(value)
+        if left.characters < 0:
+            raise TemplateLimitExceeded(f"The chat template made texts of more than {MAX_MADE} characters.")
+    return value
+
+
+def searched(items: Any) -> Any:
+    """What `in` looks through."""
+    if isinstance(items, Sized):
+        step(1 + len(items) // (4096 if isinstance(items, str) else 16))
+    return items
 
 
 def check_size(size: int) -> None:
@@ -93,7 +114,7 @@ def joined(pieces: Iterable[str]) -> str:
         taken.append(piece)
         size += len(piece)
         check_size(size)
-    return "".join(taken)
+    return cast(str, made("".join(taken)))
 
 
 def concatenated(items: Iterable[Any]) -> str:
@@ -172,12 +193,16 @@ def limited_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any
         elif name not in _CHEAP and name not in _OF_PARTS:
             weight(value)
         if name == "join":
-            values = list(cast("Iterable[Any]", value))
-            check_size(weight(values) + len(values) * weight([*rest, *kwargs.values()]))
+            values: list[Any] = []
+            size, between = 0, weight([*rest, *kwargs.values()])
+            for item in cast("Iterable[Any]", value):
+                values.append(item)
+                size += weight(item) + between
+                check_size(size)
             args = (*args[:skipped], values, *rest)
         if name in ("tojson", "indent", "batch", "slice"):
             _check_indent(rest, kwargs)
-        return function(*args, **kwargs)
+        return made(function(*args, **kwargs))
 
     return limited
 

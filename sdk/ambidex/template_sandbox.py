@@ -82,15 +82,18 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
             loop.iter = _filtered(loop.iter, "for")
         for concat in list(tree.find_all(jinja2.nodes.Concat)):
             concat.nodes = [_filtered(jinja2.nodes.List(concat.nodes, lineno=concat.lineno), "~")]
+        for operand in tree.find_all(jinja2.nodes.Operand):
+            if operand.op in ("in", "notin"):
+                operand.expr = _filtered(operand.expr, "in")
         return tree
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
         limits.check_operator(operator, left, right)
-        return super().call_binop(context, operator, left, right)
+        return limits.made(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: jinja2.runtime.Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         limits.check_call(__obj, args, kwargs)
-        return super().call(__context, __obj, *args, **kwargs)
+        return limits.made(super().call(__context, __obj, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         wrapped = super().wrap_str_format(value)
@@ -107,7 +110,7 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return attr not in _UNBOUNDED_METHODS and super().is_safe_attribute(obj, attr, value)
 
 
-def _filtered(node: jinja2.nodes.Expr, name: str) -> jinja2.nodes.Filter:
+def _filtered(node: Any, name: str) -> jinja2.nodes.Filter:
     return jinja2.nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
@@ -147,7 +150,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["tojson"] = _tojson
     limited = {name: limits.limited_filter(name, filter) for name, filter in environment.filters.items()}
-    environment.filters |= {**limited, "for": limits.counted, "~": limits.concatenated}
+    environment.filters |= {**limited, "for": limits.counted, "in": limits.searched, "~": limits.concatenated}
     environment.globals |= {"raise_exception": _raise_exception, "dict": _dict, "namespace": _Namespace}
     del environment.globals["lipsum"]
     return environment
