@@ -36,7 +36,8 @@ def main() -> None:
         # tokens is kept, so that a step costs one token and not all of them.
         request = Request(prompt=written, max_tokens=1, logprobs=CANDIDATES, decoding=Greedy())
         reply = collect(backend.stream(request))
-        (chosen,) = reply.logprobs or ()
+        assert reply.logprobs is not None  # they were asked for
+        chosen = reply.logprobs[0]
         print(f"\nstep {step}")
         for candidate in chosen.top:
             probability = math.exp(candidate.logprob)

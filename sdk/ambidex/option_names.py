@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .errors import ConfigError, InvalidRequest
 
-T = TypeVar("T", bound=type)
+T = TypeVar("T")
 
 
 def unknown_name_message(owner: str, name: str, known: Iterable[str]) -> str:
@@ -21,11 +21,11 @@ def unknown_name_message(owner: str, name: str, known: Iterable[str]) -> str:
     return f"{owner} has no option {name!r}.{suggestion} It takes: {', '.join(known)}."
 
 
-def refuses_unknown_options(error: type[InvalidRequest | ConfigError] = InvalidRequest) -> Callable[[T], T]:
+def refuses_unknown_options(error: type[InvalidRequest | ConfigError] = InvalidRequest) -> Callable[[type[T]], type[T]]:
     """Class decorator: a wrong or missing argument of the constructor raises our `error`, not a TypeError."""
 
-    def decorate(cls: T) -> T:
-        original = cls.__init__
+    def decorate(cls: type[T]) -> type[T]:
+        original: Callable[..., None] = getattr(cls, "__init__")  # noqa: B009  # type checkers call the attribute unsound
         signature = inspect.signature(original)
         known = [name for name in signature.parameters if name != "self"]
 
@@ -40,7 +40,7 @@ def refuses_unknown_options(error: type[InvalidRequest | ConfigError] = InvalidR
                 raise error(f"{cls.__name__}: {problem}. It takes: {', '.join(known)}.") from None
             original(self, *args, **kwargs)
 
-        cls.__init__ = checked
+        setattr(cls, "__init__", checked)  # noqa: B010  # as above
         return cls
 
     return decorate

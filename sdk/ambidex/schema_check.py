@@ -26,7 +26,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "number": lambda value: isinstance(value, _NUMBER) and not isinstance(value, bool),
     "integer": lambda value: isinstance(value, _NUMBER) and not isinstance(value, bool) and _is_whole(value),
 }
-_TYPES |= {"dict": _TYPES["object"], "tuple": _TYPES["array"], "float": _TYPES["number"]}
+_TYPES.update(dict=_TYPES["object"], tuple=_TYPES["array"], float=_TYPES["number"])
 
 
 def schema_problems(schema: Mapping[str, Any], value: Any) -> list[str]:
@@ -73,7 +73,7 @@ class _Check:
         for keyword in ("anyOf", "oneOf"):
             tries = [self.problems(part, value, path) for part in _list(schema, keyword)]
             if tries and all(tries):
-                found += min(tries, key=len) if len(tries) == 1 else [" or ".join(problems[0] for problems in tries)]
+                found += tries[0] if len(tries) == 1 else [" or ".join(problems[0] for problems in tries)]
         return found
 
     def _object(self, schema: Mapping[str, Any], value: Mapping[str, Any], path: str) -> list[str]:

@@ -33,8 +33,8 @@ def message_fields(
                 fields.append({"role": "user", "content": content})
             case ToolResult(call_id, name):
                 call_id = _checked(call_id, f"{source}.call_id", refuses)
-                name = Name(_checked(name, f"{source}.name", refuses), f"{source}.name")
-                fields.append({"role": "tool", "content": content, "name": name, "tool_call_id": call_id})
+                named = Name(_checked(name, f"{source}.name", refuses), f"{source}.name")
+                fields.append({"role": "tool", "content": content, "name": named, "tool_call_id": call_id})
             case Assistant():
                 fields.append(_assistant(message, content, source, refuses, arguments_as_text))
     return fields

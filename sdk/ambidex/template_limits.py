@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -48,7 +48,7 @@ _budget: ContextVar[_Budget | None] = ContextVar("template_budget", default=None
 
 
 @contextlib.contextmanager
-def budget() -> Iterator[None]:
+def budget() -> Generator[None]:
     """One rendering's."""
     token = _budget.set(_Budget())
     try:

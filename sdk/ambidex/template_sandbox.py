@@ -150,8 +150,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["tojson"] = _tojson
     limited = {name: limits.limited_filter(name, filter) for name, filter in environment.filters.items()}
-    environment.filters |= {**limited, "for": limits.counted, "in": limits.searched, "~": limits.concatenated}
-    environment.globals |= {"raise_exception": _raise_exception, "dict": _dict, "namespace": _Namespace}
+    environment.filters.update({**limited, "for": limits.counted, "in": limits.searched, "~": limits.concatenated})
+    environment.globals.update({"raise_exception": _raise_exception, "dict": _dict, "namespace": _Namespace})
     del environment.globals["lipsum"]
     return environment
 

@@ -260,7 +260,7 @@ def _switches(template: CompiledTemplate, reasoning: bool | str | None, opening:
         return {}
     if isinstance(reasoning, str) and "reasoning_effort" not in template.variables:
         raise Unsupported(f"This model's chat template has no reasoning effort: {reasoning!r} cannot be asked for.")
-    values = {"enable_thinking": bool(reasoning), "thinking": bool(reasoning)}
+    values: dict[str, bool | str] = {"enable_thinking": bool(reasoning), "thinking": bool(reasoning)}
     if isinstance(reasoning, str):
         values["reasoning_effort"] = reasoning
     known = {name: value for name, value in values.items() if name in template.variables}

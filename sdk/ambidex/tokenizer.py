@@ -146,7 +146,7 @@ class HFTokenizer:
         if self._tokenizer.pre_tokenizer is not None:
             plain.pre_tokenizer = self._tokenizer.pre_tokenizer
         added = self._tokenizer.get_added_tokens_decoder()
-        plain.add_tokens([token for id, token in sorted(added.items()) if token.content not in self._added])
+        plain.add_tokens([token for _, token in sorted(added.items()) if token.content not in self._added])
         return plain
 
     @cached_property

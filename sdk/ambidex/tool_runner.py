@@ -53,7 +53,8 @@ class ToolRunner:
                         batch.started(call, time.monotonic())
                         running[self._start(call)] = call
                 wait = batch.seconds_to_wait(time.monotonic())
-                done, _ = concurrent.futures.wait({*running, stop.requested}, wait, FIRST_COMPLETED)
+                waited_for: list[concurrent.futures.Future[Any]] = [*running, stop.requested]
+                done, _ = concurrent.futures.wait(waited_for, wait, FIRST_COMPLETED)
                 for future in [future for future in running if future in done]:
                     yield batch.returned(running.pop(future), future.result(), time.monotonic())
                 for late in batch.overdue(time.monotonic()):
@@ -81,7 +82,8 @@ class ToolRunner:
                         batch.started(call, time.monotonic())
                         running[asyncio.create_task(self._acall(call))] = call
                 wait = batch.seconds_to_wait(time.monotonic())
-                done, _ = await asyncio.wait({*running, stopped}, timeout=wait, return_when=FIRST_COMPLETED)
+                waited_for: list[asyncio.Future[Any]] = [*running, stopped]
+                done, _ = await asyncio.wait(waited_for, timeout=wait, return_when=FIRST_COMPLETED)
                 for task in [task for task in running if task in done]:
                     yield batch.returned(running.pop(task), task.result(), time.monotonic())
                 for late in batch.overdue(time.monotonic()):

@@ -112,8 +112,8 @@ def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
 def tool(*, name: str | None = None, description: str | None = None) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
-    function: Callable[P, R] | None = None, /, *, name: str | None = None, description: str | None = None
-) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
+    function: Callable[..., Any] | None = None, /, *, name: str | None = None, description: str | None = None
+) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """A typed function, sync or async, as a `Tool`; it stays callable as before.
 
         @tool
@@ -128,13 +128,13 @@ def tool(
     `Annotated[T, "text"]` or pydantic's `Field`. Raises `InvalidRequest` for what no model can call: positional-only
     parameters, *args, annotations without a JSON schema (the last on first use).
     """
-    caller = sys._getframe(1)  # types defined inside a function are seen from there only
+    caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # types defined inside a function are seen from there only
     names = caller.f_locals if caller.f_locals is not caller.f_globals else {}
 
-    def decorate(function: Callable[P, R]) -> Tool[P, R]:
+    def decorate(function: Callable[..., Any]) -> Tool[..., Any]:
         if isinstance(function, staticmethod):
             function = function.__func__
-        return cast("Tool[P, R]", _of_function(function, name, description, dict(names)))
+        return _of_function(function, name, description, dict(names))
 
     return decorate if function is None else decorate(function)
 
@@ -203,6 +203,6 @@ def _of_function(
     functools.update_wrapper(made, function)
     made.name = checked_name(name)
     made.run = function
-    made._description = description
-    made._arguments = FunctionArguments(function, names)
+    made._description = description  # pyright: ignore[reportPrivateUsage]  # the other half of the constructor
+    made._arguments = FunctionArguments(function, names)  # pyright: ignore[reportPrivateUsage]
     return made

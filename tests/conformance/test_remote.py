@@ -13,7 +13,6 @@ from tests.relay import relay
 from ambidex.backend import Backend, connect
 from ambidex.testing.conformance import BackendConformance
 
-
 # The suite runs event loops that end before the backend is closed: idle connections are left to the collector.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

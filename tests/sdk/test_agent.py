@@ -16,6 +16,7 @@ from ambidex import (
     Finished,
     Greedy,
     InvalidToolCall,
+    Message,
     Request,
     System,
     TextDelta,
@@ -100,7 +101,7 @@ def test_the_stream_s_reply_is_that_of_the_step_and_result_that_of_the_run() -> 
 
 def test_a_conversation_may_be_the_task(twin: Twin) -> None:
     backend = ScriptedBackend(["ok"])
-    task = [System("Mine."), User("a"), Assistant("b"), User("c")]
+    task: list[Message] = [System("Mine."), User("a"), Assistant("b"), User("c")]
     assert twin.run(backend, task, system="The agent's.").messages == (*task, Assistant("ok"))
     with pytest.raises(InvalidRequest, match="empty"):
         twin.run(backend, [])
@@ -111,7 +112,7 @@ def test_a_conversation_may_be_the_task(twin: Twin) -> None:
 
 def test_calls_that_wait_in_the_task_are_run_first(twin: Twin) -> None:
     backend = ScriptedBackend(["3 and 7"])
-    task = [
+    task: list[Message] = [
         User("go"),
         Assistant(call("add", "1", a=1, b=2), call("add", "2", a=3, b=4)),
         ToolResult("1", "add", "three"),

@@ -63,7 +63,7 @@ def scripted(request: pytest.FixtureRequest) -> Any:
 
 
 async def test_it_does_what_chat_does(scripted: Any) -> None:
-    script = ["One two.", Assistant(ToolCall("", "add", {}), "?"), RateLimited("slow"), "Four."]
+    script: list[Any] = ["One two.", Assistant(ToolCall("", "add", {}), "?"), RateLimited("slow"), "Four."]
 
     def results(calls: tuple[ToolCall, ...]) -> list[ToolResult]:
         return [ToolResult(call.id, call.name, "3") for call in calls]

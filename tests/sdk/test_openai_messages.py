@@ -33,7 +33,7 @@ PNG = b"\x89PNG\r\n\x1a\n...."
 
 
 def test_a_conversation_both_ways() -> None:
-    items = [
+    items: list[dict[str, Any]] = [
         {"role": "system", "content": "be brief"},
         {"role": "user", "content": "weather?"},
         {

@@ -133,7 +133,7 @@ def test_what_cannot_be_played_is_refused(replies: Any) -> None:
 
 @pytest.mark.anyio
 async def test_async_plays_the_same() -> None:
-    script = [Assistant(Reasoning("Hm."), "One two.", ToolCall("1", "add", {"a": 1})), "b"]
+    script: list[Any] = [Assistant(Reasoning("Hm."), "One two.", ToolCall("1", "add", {"a": 1})), "b"]
     one, two = ScriptedBackend(script), ScriptedBackend(script)
     for _ in script:
         assert [event async for event in two.astream(HELLO)] == list(one.stream(HELLO))

@@ -74,7 +74,7 @@ class Format(Protocol):
 
 
 _FORMATS: tuple[Format, ...] = (hermes,)
-_BY_NAME = {name: module for module in _FORMATS for name in module.NAMES}
+_BY_NAME: dict[str, Format] = {name: module for module in _FORMATS for name in module.NAMES}
 
 
 def names() -> list[str]:
@@ -102,7 +102,7 @@ def for_template(template_source: str, special_tokens: Collection[str] = ()) -> 
     """The format of a chat template; Hermes, the most widely understood, where it bears no family's marks. None: the
     marks are of a family whose format is not known here."""
     found = family(template_source, special_tokens)
-    return hermes if found is None else _BY_NAME.get(found)
+    return _BY_NAME.get("hermes" if found is None else found)
 
 
 def parse(name: str, text: str, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> Assistant:

@@ -68,7 +68,8 @@ def test_paths(suffix: str, path: str) -> None:
 
 
 def test_a_key_does_not_travel_in_the_clear_unless_told_so() -> None:
-    for options in ({"api_key": KEY}, {"headers": {"x-api-key": KEY}}):
+    ways: list[dict[str, Any]] = [{"api_key": KEY}, {"headers": {"x-api-key": KEY}}]
+    for options in ways:
         with pytest.raises(errors.ConfigError, match="insecure=True") as caught:
             EndpointBackend("http://10.0.0.5/v1#m", **options)
         assert KEY not in str(caught.value)

@@ -128,13 +128,14 @@ def test_model_names(model: str) -> None:
 
 
 def test_options_are_checked_and_suggested() -> None:
-    for options in (
+    wrong: list[dict[str, Any]] = [
         {"tokn": KEY},
         {"timeout": 0},
         {"idle_timeout": float("nan")},
         {"token": "a\nb"},
         {"bill_to": "a\r\nx: y"},
-    ):
+    ]
+    for options in wrong:
         with pytest.raises(errors.ConfigError) as caught:
             HubBackend("org/m", **options)
         assert KEY not in str(caught.value)
