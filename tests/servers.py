@@ -15,7 +15,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
@@ -116,7 +116,7 @@ class Exchange:
 
 
 @contextmanager
-def serve(handler: Behaviour) -> Iterator[str]:
+def serve(handler: Behaviour) -> Generator[str]:
     """A server that hands every request to `handler`; gives its address, "http://127.0.0.1:<port>"."""
     stop = threading.Event()
     threads: list[threading.Thread] = []
@@ -155,7 +155,7 @@ def serve(handler: Behaviour) -> Iterator[str]:
 
 
 @contextmanager
-def chat_server(script: Script, *, models: tuple[str, ...] = ("test-model",)) -> Iterator[str]:
+def chat_server(script: Script, *, models: tuple[str, ...] = ("test-model",)) -> Generator[str]:
     """A server whose chat and completion routes answer as `script` says; its base URL, which ends in /v1."""
 
     def handler(exchange: Exchange) -> None:

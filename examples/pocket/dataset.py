@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
-from .data import Dialogue
+from .offered import Dialogue
 from .tokenizer import CONTEXT, END, END_OF_TEXT, START
 
 

@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from .data import NOTHING, Message, evaluation_dialogues
+from .data import evaluation_dialogues
+from .offered import NOTHING, Message
 
 Tools = list[dict[Any, Any]]
 Decode = Callable[[list[Message], Tools], tuple[str, bool]]

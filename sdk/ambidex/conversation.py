@@ -14,6 +14,7 @@ from .errors import AmbidexError, ConcurrentUse, ConfigError, InvalidRequest, Ou
 from .events import Event, Finished
 from .messages import Assistant, Message, Part, System, ToolResult, User, checked_messages
 from .option_names import unknown_name_message
+from .output import validate
 from .reply import Reply
 from .request import ReasoningEffort, Request, ToolChoice
 from .stream import Watcher, as_ambidex_error
@@ -184,8 +185,6 @@ def with_value(event: Finished, request: Request) -> Finished:
     message = event.choices[0].message
     if request.output is None or event.value is not None or message.tool_calls:
         return event
-    from .output import validate
-
     try:
         return dataclasses.replace(event, value=validate(message.text, request.output))
     except OutputInvalid as error:

@@ -123,11 +123,9 @@ def concatenated(items: Iterable[Any]) -> str:
     return joined(item if isinstance(item, str) else str(checked_output(item)) for item in items)
 
 
-def counted(items: Iterable[Any]) -> Iterable[Any]:
+def counted(items: Any) -> Any:
     """What a `for` goes through, each turn a step."""
-    if isinstance(items, str) or not isinstance(items, Iterable):
-        return items
-    return _Counted(items)
+    return _Counted(cast("Iterable[Any]", items)) if isinstance(items, Iterable) else items
 
 
 class _Counted:

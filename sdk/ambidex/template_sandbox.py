@@ -119,9 +119,9 @@ class _GenerationTag(jinja2.ext.Extension):
 
     tags = {"generation"}  # noqa: RUF012  # jinja2's own way
 
-    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
+        line = next(parser.stream).lineno
+        return jinja2.nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
 
 
 class _Namespace(jinja2.utils.Namespace):
@@ -150,8 +150,10 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["tojson"] = _tojson
     limited = {name: limits.limited_filter(name, filter) for name, filter in environment.filters.items()}
-    environment.filters.update({**limited, "for": limits.counted, "in": limits.searched, "~": limits.concatenated})
-    environment.globals.update({"raise_exception": _raise_exception, "dict": _dict, "namespace": _Namespace})
+    filters: dict[str, Any] = {**limited, "for": limits.counted, "~": limits.concatenated, "in": limits.searched}
+    variables: dict[str, Any] = {"raise_exception": _raise_exception, "dict": _dict, "namespace": _Namespace}
+    environment.filters.update(filters)
+    environment.globals.update(variables)
     del environment.globals["lipsum"]
     return environment
 

@@ -92,7 +92,8 @@ class FunctionArguments:
                     properties[name]["default"] = pydantic_core.to_jsonable_python(parameter.default)
                 except (ValueError, TypeError):
                     continue  # a default that JSON cannot say: that the argument is optional is all the model sees
-        return schema
+        first = {name: schema[name] for name in ("type", "properties", "required") if name in schema}
+        return first | schema
 
     def bind(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The arguments rebuilt to the annotated types, and what is wrong with them."""

@@ -141,7 +141,9 @@ def test_an_agent_is_not_changed_by_a_run(twin: Twin) -> None:
         streams = [agent.stream(str(n)) for n in range(5, 20)]
         for stream in streams:
             next(stream)
-        outcomes += [[*stream][-1].result for stream in streams]
+        for stream in streams:
+            list(stream)
+        outcomes += [stream.result for stream in streams]
     assert [outcome.answer for outcome in outcomes] == [str(n + 1) for n in range(20)]
 
 

@@ -287,6 +287,7 @@ def test_functions_that_are_no_prompt_are_refused() -> None:
         """{{ b }}"""
         return a
 
-    for function, says in ((no_docstring, "docstring"), (star, r"\*a"), (other, "'b'")):
+    wrong: list[tuple[Any, str]] = [(no_docstring, "docstring"), (star, r"\*a"), (other, "'b'")]
+    for function, says in wrong:
         with pytest.raises(InvalidRequest, match=says):
             prompted(function)

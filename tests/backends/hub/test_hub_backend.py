@@ -212,10 +212,9 @@ def test_raw_prompts_go_to_a_provider_with_the_route(router: respx.MockRouter, h
     ended = {"choices": [{"text": " time", "finish_reason": "length"}]}
     route = router.post("https://router.huggingface.co/together/v1/completions").mock(return_value=sse(ended))
     backend = HubBackend(model, token=KEY)
-    for _ in range(2):
-        reply = collect(backend.stream(Request(prompt="Once upon a", max_tokens=1)))
+    replies = [collect(backend.stream(Request(prompt="Once upon a", max_tokens=1))) for _ in range(2)]
     backend.close()
-    assert (reply.text, reply.finish_reason) == (" time", "length")
+    assert [(reply.text, reply.finish_reason) for reply in replies] == [(" time", "length")] * 2
     body, headers = sent(route)
     assert (body["model"], body["prompt"], body["max_tokens"]) == ("t/m", "Once upon a", 1)
     assert headers["authorization"] == f"Bearer {KEY}"

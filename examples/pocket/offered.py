@@ -1,0 +1,389 @@
+"""Tools as a dialogue offers them: a skill with drawn values, its schema, and what it answers."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import words as w
+from .skills import Skill
+
+Message = dict[str, Any]
+Dialogue = dict[str, Any]
+
+SORRY = "Sorry, I have no tool for that."
+NOTHING = "I found nothing."
+OK_RESULTS = {"ok", "done", "sent", "saved", "added", "success", "true", "none", "null", "delivered", "booked", "calling",
+              "started", "playing", "printed", "ordered", "finished", "yes"}  # fmt: skip
+# Tools that could answer each other's requests are never offered together.
+RIVALS = [
+    {"add", "multiply", "subtract", "calculate", "convert_currency", "convert_unit", "power"},
+    {"send_email", "send_message", "find_contact", "call_person"},
+    {"add_todo", "save_note", "set_alarm", "set_timer", "add_event", "shopping_list"},
+    {"search", "define", "news", "get_recipe", "order_food"},
+    {"set_light", "dim_light", "set_heating", "set_volume"},
+    {"translate", "spell", "count_words"},
+    {"find_restaurants", "book_table", "order_food"},
+    {"roll_dice", "random_number"},
+    {"distance", "find_flight"},
+]
+
+
+def rivals(a: Skill, b: Skill) -> bool:
+    """Whether a request for ``a`` could reasonably be sent to ``b``."""
+    if a.names[0] == b.names[0] or a.about[0] == b.about[0]:
+        return True
+    return any(a.names[0] in group and b.names[0] in group for group in RIVALS)
+
+
+# ---------------------------------------------------------------------------------------------------- values
+
+
+def sample(words: w.Words, kind: str) -> tuple[str, Any]:
+    """Draw a value of ``kind``: how the user says it, and what belongs into the arguments."""
+    rng = words.rng
+    name, _, rest = kind.partition(":")
+    if name == "int":
+        low, high = (int(x) for x in rest.split(":"))
+        number = rng.randint(low, high)
+        if 2 <= number <= 12 and rng.random() < 0.2:
+            return w.NUMBER_WORDS[number], number
+        return str(number), number
+    if name in ("N", "Nint"):
+        number = rng.randint(0, rng.choice((12, 100, 1000, 10000))) * rng.choice((1,) * 24 + (-1,))
+        if name == "N" and rng.random() < 0.3:
+            decimal = rng.choice((number + rng.randint(1, 9) / 10, round(number + rng.randint(1, 99) / 100, 2)))
+            return str(decimal), decimal
+        if 2 <= number <= 12 and rng.random() < 0.1:
+            return w.NUMBER_WORDS[number], number
+        return str(number), number
+    if name in ("enum", "enumint", "free"):
+        choice = rng.choice(rest.split(","))
+        return choice, int(choice) if name == "enumint" else choice
+    if name == "bool":
+        yes, no = rest.split(",")
+        value = rng.random() < 0.5
+        return (yes if value else no), value
+    if name == "onoff":
+        value = rng.random() < 0.5
+        return ("on" if value else "off"), value
+    if name == "list":
+        items = list(
+            dict.fromkeys(rng.choice([words.noun, words.noun, words.person])() for _ in range(rng.randint(2, 4)))
+        )
+        return ", ".join(items[:-1]) + (" and " if len(items) > 1 else "") + items[-1], items
+    if name == "time":
+        hour, minute = rng.randint(0, 23), rng.choice((0, 0, 15, 30, 45, rng.randint(0, 59)))
+        text = rng.choice(
+            [f"{hour}:{minute:02d}", f"{hour:02d}:{minute:02d}", f"{rng.randint(1, 12)} pm", f"{hour}:{minute:02d}"]
+        )
+        return text, text
+    if name == "day":
+        text = rng.choice([rng.choice(w.WEEKDAYS), f"{rng.randint(2024, 2031)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}",
+                           f"{rng.choice(w.MONTHS)} {rng.randint(1, 28)}", f"{rng.randint(1, 28)} {rng.choice(w.MONTHS)}"])  # fmt: skip
+        return text, text
+    if name == "mailto":
+        text = rng.choice(
+            [
+                words.person(),
+                f"{words.person().split()[0].lower()}@{words.noun()}.{rng.choice(('com', 'org', 'net', 'de'))}",
+            ]
+        )
+        return text, text
+    if name == "expression":
+        sign = rng.choice("+-*/")
+        left, right = rng.randint(1, 999), rng.randint(1, 99)
+        text = f"{left} {sign} {right}" if rng.random() < 0.8 else f"{left}{sign}{right}"
+        if rng.random() < 0.2:
+            text = f"({text}) {rng.choice('+-*/')} {rng.randint(1, 20)}"
+        return text, text
+    if name == "path":
+        text = (
+            rng.choice(["", "", f"{words.noun()}/"])
+            + words.noun()
+            + rng.choice([".txt", ".md", ".csv", ".json", ".log"])
+        )
+        return text, text
+    if name == "ticker":
+        text = rng.choice(
+            [
+                "".join(rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(rng.randint(3, 4))),
+                words.made_up().capitalize(),
+            ]
+        )
+        return text, text
+    if name == "topic":
+        text = rng.choice([f"{words.of(w.ADJECTIVES)} {words.noun()}s", words.thing_name(), f"{words.noun()}s in {words.city()}",
+                           f"the {words.attribute()} of {words.thing_name()}", words.noun()])  # fmt: skip
+        return text, text
+    if name == "event":
+        text = rng.choice([f"{rng.choice(('lunch', 'dinner', 'a meeting', 'tea', 'a call'))} with {words.person()}", f"the {words.noun()} party",
+                           f"{words.person()}'s birthday", words.of(w.ADJECTIVES) + " " + words.noun()])  # fmt: skip
+        return text, text
+    if name == "title":
+        text = rng.choice(
+            [
+                f"{words.of(w.ADJECTIVES).capitalize()} {words.of(w.NOUNS).capitalize()}",
+                words.made_up().capitalize(),
+                words.thing_name(),
+            ]
+        )
+        return text, text
+    plain: dict[str, Callable[[], str]] = {
+        "city": words.city, "person": words.person, "thing": words.thing_name, "text": words.text, "noun": words.noun,
+        "code": words.code, "word": lambda: words.of(w.NOUNS), "room": lambda: words.of(w.ROOMS), "food": lambda: words.of(w.FOODS),
+        "task": lambda: words.of(w.TASKS), "weekday": lambda: rng.choice(w.WEEKDAYS), "unit": lambda: rng.choice(w.UNIT_LIST[:-1]),
+        "language": lambda: rng.choice(w.LANGUAGES), "color": lambda: rng.choice(w.COLORS),
+        "currency": lambda: rng.choice(w.CURRENCIES + w.CURRENCY_CODES),
+        "sky": lambda: rng.choice(w.SKIES), "sky_adjective": lambda: rng.choice(w.SKY_ADJECTIVES),
+        "adjective": lambda: words.of(w.ADJECTIVES), "name": words.thing_name, "Name": words.thing_name,
+        "Sky": lambda: rng.choice(w.SKY_ADJECTIVES).capitalize(), "The": lambda: rng.choice(["The", "A"]), "made_up": words.made_up,
+        "foreign": lambda: " ".join(words.made_up(1, 2) for _ in range(rng.randint(1, 4))),
+        "number": lambda: str(rng.randint(0, rng.choice((20, 100, 1000, 99999)))),
+        "decimal": lambda: f"{rng.randint(0, 999)}.{rng.randint(0, 99):02d}",
+    }  # fmt: skip
+    text = plain[name]()
+    if name in ("city", "person") and rng.random() < 0.05:
+        text = text.lower()
+    if name in ("thing", "city", "person", "code") and rng.random() < 0.03:
+        return f'"{text}"', text
+    return text, text
+
+
+def fill(words: w.Words, text: str, spoken: dict[str, str]) -> str:
+    """Replace ``{slot}`` by what the user said, and ``{kind}`` by a fresh value."""
+
+    def value(match: re.Match[str]) -> str:
+        key = match.group(1)
+        return spoken[key] if key in spoken else str(sample(words, key)[1])
+
+    return re.sub(r"\{([A-Za-z_]+(?::[^{}]*)?)\}", value, text)
+
+
+# ---------------------------------------------------------------------------------------------------- tools
+
+
+def schema_of(rng: random.Random, kind: str) -> dict[str, Any]:
+    """The JSON schema of a parameter."""
+    name, _, rest = kind.partition(":")
+    if name == "N":
+        return {"type": "number"}
+    if name in ("int", "Nint"):
+        return {"type": "integer"}
+    if name == "enumint":
+        return {"type": "integer", "enum": [int(x) for x in rest.split(",")]}
+    if name == "enum":
+        return {"type": "string", "enum": rest.split(",")}
+    if name in ("bool", "onoff"):
+        return {"type": "boolean"}
+    if name == "list":
+        return {"type": "array", "items": {"type": "string"}}
+    return {"type": "string"}
+
+
+@dataclass
+class Request:
+    """One thing a user wants: the words, the call, the tool's result and the right answer."""
+
+    text: str
+    arguments: dict[str, Any]
+    spoken: dict[str, str]
+    result: str = ""
+    answer: str = ""
+    values: tuple[str, ...] = ()
+
+
+class Tool:
+    """A skill with its spelling fixed: one name, one description, one set of parameters."""
+
+    def __init__(self, words: w.Words, source: Skill, name: str | None = None) -> None:
+        rng = words.rng
+        self.words, self.source = words, source
+        self.name = name or rng.choice(source.names)
+        if rng.random() < 0.04:
+            self.name = words.made_up()
+        self.kinds: dict[str, str] = {}
+        self.spelling: dict[str, str] = {}
+        self.required: list[str] = []
+        properties: dict[str, Any] = {}
+        column, whole = rng.randrange(60), rng.random() < 0.5
+        for slot, (spellings, kind, required) in source.params.items():
+            if not required and rng.random() < 0.6:
+                continue
+            if kind.startswith("enum:") and not required and rng.random() < 0.3:
+                kind = kind.replace("enum:", "free:")
+            if kind == "N" and whole:
+                kind = "Nint"
+            # Parameters in parallel spellings (a/b, left/right, from/to) use the same column.
+            spelling = spellings[column % len(spellings)]
+            if spelling in properties:
+                spelling = slot
+            self.kinds[slot], self.spelling[slot] = kind, spelling
+            properties[spelling] = schema_of(rng, kind)
+            if required:
+                self.required.append(slot)
+        about = rng.choice(source.about)
+        if rng.random() < 0.1:
+            about = about.rstrip(".")
+        elif rng.random() < 0.08:
+            about += rng.choice(
+                [" Use it when the user asks for it.", " Returns a text.", " Give it the right values.", " It is fast."]
+            )
+        elif rng.random() < 0.02:
+            about = ""
+        self.function = {
+            "name": self.name,
+            "description": about,
+            "parameters": {
+                "type": "object",
+                "properties": properties,
+                "required": [self.spelling[s] for s in self.required],
+            },
+        }
+
+    def arguments(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Arguments in the order of the signature."""
+        return {self.spelling[slot]: values[slot] for slot in self.kinds if slot in values}
+
+    def request(self, joined: int = 1) -> list[Request]:
+        """One request; with ``joined`` > 1 the same words ask for several calls ("in Oslo and Rome")."""
+        words, rng = self.words, self.words.rng
+        spoken: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        for slot, kind in self.kinds.items():
+            if slot in self.required or rng.random() < 0.6:
+                spoken[slot], values[slot] = sample(words, kind)
+        ask = rng.choice(self.source.asks)
+        for slot in spoken:
+            if slot not in self.required:
+                extra = rng.choice(self.source.extras.get(slot, ["{" + slot + "}"]))
+                end = ask[-1] if ask[-1] in ".?!" else ""
+                ask = (ask[: len(ask) - len(end)] + " " + extra + end).replace(" ,", ",")
+        if joined == 1:
+            return [self.finish(Request(fill(words, ask, spoken), self.arguments(values), spoken))]
+        slot = self.joinable() or ""
+        many = [sample(words, self.kinds[slot]) for _ in range(joined)]
+        together = (
+            ", ".join(s for s, _ in many[:-1])
+            + rng.choice([" and ", " and ", " and in " if self.kinds[slot] == "city" and "in {" in ask else " and "])
+            + many[-1][0]
+        )
+        text = fill(words, ask, {**spoken, slot: together})
+        return [self.finish(Request(text, self.arguments({**values, slot: v}), {**spoken, slot: s})) for s, v in many]
+
+    def joinable(self) -> str | None:
+        """The slot that may take several values in one request, if there is exactly one required name-like slot."""
+        slots = [s for s in self.required if self.kinds[s] in ("city", "person", "thing", "code", "ticker", "room")]
+        return slots[0] if len(slots) == 1 else None
+
+    def follow(self, before: Request) -> Request | None:
+        """A follow-up that changes one value of an earlier request ("And in Oslo?")."""
+        if not self.source.follow:
+            return None
+        text = self.words.rng.choice(self.source.follow)
+        slots = [s for s in re.findall(r"\{(\w+)\}", text) if s in self.kinds]
+        if not slots:
+            return None
+        spoken, arguments = dict(before.spoken), dict(before.arguments)
+        for slot in slots:
+            spoken[slot], value = sample(self.words, self.kinds[slot])
+            arguments[self.spelling[slot]] = value
+        return self.finish(Request(fill(self.words, text, spoken), arguments, spoken))
+
+    def missing(self) -> tuple[str, str, Request] | None:
+        """A request that lacks a required argument: the words, the missing slot, and the complete request."""
+        options = [slot for slot in self.source.missing if slot in self.required]
+        if not options:
+            return None
+        slot = self.words.rng.choice(options)
+        spoken: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        for s in self.required:
+            spoken[s], values[s] = sample(self.words, self.kinds[s])
+        text = fill(self.words, self.words.rng.choice(self.source.missing[slot]), spoken)
+        return text, slot, self.finish(Request(text, self.arguments(values), spoken))
+
+    def finish(self, request: Request) -> Request:
+        """Add a result and the right answer to ``request``."""
+        words, rng, source = self.words, self.words.rng, self.source
+        result: Any = fill(words, rng.choice(source.results), request.spoken)
+        action = source.answer.startswith("Done")
+        draw = rng.random()
+        if draw < 0.1:
+            message = rng.choice(
+                ["timeout", "permission denied", "server error", "network is down", "no connection", "not allowed", "out of service",
+                 f"{rng.choice(list(request.spoken.values()) or ['it'])} not found", f"no such {words.noun()}", f"unknown {words.noun()}",
+                 f"the {words.noun()} is {words.of(w.ADJECTIVES)}", f"error {rng.randint(100, 599)}", "bad request", "try again later",
+                 f"{words.noun()} {rng.choice(['is missing', 'failed', 'is broken', 'is closed', 'not available'])}"]
+            )  # fmt: skip
+            shape = rng.randrange(6)
+            request.result = [f"Error: {message}", f"error: {message}", json.dumps({"error": message}, ensure_ascii=False),
+                              f"{rng.choice(('ValueError', 'KeyError', 'RuntimeError', 'Exception', 'TimeoutError'))}: {message}",
+                              f"Error: {message}", f"failed: {message}"][shape]  # fmt: skip
+            request.answer, request.values = f"That did not work: {message}.", ("did not work",)
+            return request
+        if draw < 0.13:
+            request.result = rng.choice(["None", "null", "[]", ""] if not action else ["None", "null"])
+            request.answer = "Done." if action else NOTHING
+            request.values = (request.answer.rstrip("."),)
+            return request
+        if draw < 0.23:
+            pairs: dict[str, Any] = {}
+            for _ in range(rng.choice((1, 2, 2, 2, 3))):
+                key = rng.choice([words.of(w.ATTRIBUTES), words.noun(), words.attribute().replace(" ", "_")])
+                pairs[key] = rng.choice([rng.randint(0, 999), rng.randint(-9, 40), sample(words, "decimal")[0], words.noun(),
+                                         words.thing_name(), words.of(w.ADJECTIVES), sample(words, "sky")[0], rng.random() < 0.5])  # fmt: skip
+            said = {k: {True: "true", False: "false"}.get(v, v) if isinstance(v, bool) else v for k, v in pairs.items()}
+            parts = [f"the {k.replace('_', ' ')} is {v}" for k, v in said.items()]
+            text = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+            request.result = json.dumps(pairs, ensure_ascii=False)
+            request.answer = ("Done. " if action else "") + text[0].upper() + text[1:] + "."
+            request.values = tuple(str(v) for v in said.values())
+            return request
+        if draw < 0.31 and not action:
+            request.result = json.dumps(
+                {rng.choice(["result", "value", "answer", "output"]): _number(result)}, ensure_ascii=False
+            )
+        elif draw < 0.36 and action:
+            request.result = rng.choice(['{"status": "ok"}', '{"ok": true}', '{"result": "ok"}', '{"success": true}'])
+            request.answer, request.values = "Done.", ("Done",)
+            return request
+        else:
+            request.result = str(result)
+        said_result = str(result)
+        if said_result.startswith("["):
+            items = json.loads(said_result)
+            said_result = ", ".join(str(i) for i in items[:-1]) + " and " + str(items[-1])
+        sentence = said_result.endswith(".") and said_result[0].isupper() and " " in said_result
+        if action:
+            if said_result.lower().rstrip(".") in OK_RESULTS:
+                request.answer = "Done."
+            else:
+                request.answer = f"Done. {said_result}" if sentence else f"Done: {said_result}."
+        elif "{YES}" in source.answer:
+            yes = said_result.lower() in ("yes", "true")
+            answer = source.answer.replace("{YES}", "Yes, " if yes else "No, ").replace("{NOT}", "" if yes else " not")
+            request.answer = fill(words, answer, request.spoken)
+            request.values = (request.answer[:3],)
+            return request
+        elif sentence:
+            request.answer = said_result
+        elif said_result[0].isupper() and "It is {R}" in source.answer and " " in said_result:
+            request.answer = f"It is: {said_result}."
+        else:
+            answer = source.answer.replace("{R}", "\0")
+            answer = fill(words, answer, request.spoken).replace("\0", said_result)
+            request.answer = answer if source.answer.startswith("{") else answer[0].upper() + answer[1:]
+            if said_result.endswith(".") and request.answer.endswith(".."):
+                request.answer = request.answer[:-1]
+        request.values = ("Done",) if request.answer == "Done." else (said_result.rstrip("."),)
+        return request
+
+
+def _number(text: str) -> Any:
+    """``"18"`` as 18, everything else as it is."""
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) and str(int(text)) == text else text
