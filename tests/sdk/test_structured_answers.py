@@ -73,12 +73,16 @@ def test_an_answer_that_calls_a_tool_has_no_value_yet() -> None:
     assert len(chat.messages) == 2
 
 
-def test_a_type_without_a_schema_is_refused() -> None:
+def test_a_type_without_a_schema_is_refused_before_anything_is_sent() -> None:
     class Odd:
         pass
 
+    backend = ScriptedBackend([PARIS])
     with pytest.raises(InvalidRequest, match="schema"):
-        Chat(ScriptedBackend([PARIS])).ask("Where?", output=Odd)
+        Chat(backend).ask("Where?", output=Odd)
+    with pytest.raises(InvalidRequest, match="schema"):
+        Agent(backend, tools=[], output=Odd)
+    assert backend.requests == []
 
 
 def test_a_cancelled_answer_is_not_validated() -> None:
