@@ -97,12 +97,14 @@ class EndpointBackend(RemoteBackend):
 
     def refresh(self) -> Capabilities:
         """Asks the server which models it serves, and for the context length of this one."""
-        self._learn(question := self._about_models(), self._http.json(question))
+        question = self._about_models()
+        self._learn(question, self._http.json(question, self._http.call(self._timeout)))
         return self._capabilities
 
     async def arefresh(self) -> Capabilities:
         """The async twin of `refresh`."""
-        self._learn(question := self._about_models(), await self._http.ajson(question))
+        question = self._about_models()
+        self._learn(question, await self._http.ajson(question, self._http.call(self._timeout)))
         return self._capabilities
 
     def _checked_credentials(self, api_key: str | None, headers: Mapping[str, str], insecure: bool) -> Credentials:
@@ -126,13 +128,11 @@ class EndpointBackend(RemoteBackend):
         return Credentials(self._routes.origin, secrets)
 
     def _about_models(self) -> Ask:
-        return Ask(self._routes.models, self._timeout, credentials=self._credentials, streams=False, model=self._model)
+        return Ask(self._routes.models, credentials=self._credentials, streams=False, model=self._model)
 
     def _question(self, request: Request) -> Ask | None:
         """Which model there is, if none was named."""
-        if self._model is not None:
-            return None
-        return dataclasses.replace(self._about_models(), seconds=self._seconds(request))
+        return None if self._model is not None else self._about_models()
 
     def _learn(self, question: Ask, answer: Any) -> None:
         data = as_object(answer).get("data")
@@ -155,6 +155,6 @@ class EndpointBackend(RemoteBackend):
             url, body = self._routes.completions, completion_body(request, model, self._dialect)
         else:
             url, body = self._routes.chat, chat_body(request, model, self._dialect)
-        ask = Ask(url, self._seconds(request), encoded(body), credentials=self._credentials, model=model)
+        ask = Ask(url, encoded(body), credentials=self._credentials, model=model)
         names = ToolNames(tuple(tool.name for tool in request.tool_list))
         return Plan(ask, ChunkReader(names, model=model))

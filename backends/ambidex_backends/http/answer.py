@@ -88,6 +88,7 @@ class _Reading:
 
     def fail(self, error: AmbidexError) -> None:
         """What came before the error is given first. After a finish reason, a lost connection loses nothing."""
+        error.request_id = error.request_id or self._request_id
         self.over, self._failure = True, error
         if self._reader.finished and isinstance(error, (TransportError, DeadlineExceeded)):
             self._failure = None

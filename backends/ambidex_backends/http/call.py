@@ -40,16 +40,17 @@ class Timeouts:
 class Call:
     """The state of one request on the network. Thread-safe where another thread has business: `abort`."""
 
-    def __init__(self, timeouts: Timeouts, seconds: float) -> None:
+    def __init__(self, timeouts: Timeouts, seconds: float, began: float | None = None) -> None:
+        """`seconds` is the limit for all of it since `began` (`time.monotonic`; None: now)."""
         now = time.monotonic()
         self.phase: Phase = "dns"
         self.sent = False
         self.answered = False
         self.aborted = False
         self._timeouts = timeouts
-        self._began = now
+        self._began = now if began is None else began
         self._limits: dict[DeadlineKind, float] = {"total": seconds, "connect": timeouts.connect}
-        self._ends: dict[DeadlineKind, float] = {"total": now + seconds, "connect": now + timeouts.connect}
+        self._ends: dict[DeadlineKind, float] = {"total": self._began + seconds, "connect": now + timeouts.connect}
         self._socket: Any = None
         self._lock = threading.Lock()
 

@@ -35,10 +35,30 @@ class _Call:
     pieces: list[str] = field(default_factory=list[str])
     text: WholeText = field(default_factory=WholeText)
     started: bool = False
+    depth: int = 0
+    in_string: bool = False
+    escaped: bool = False
 
     @property
     def arguments(self) -> str:
         return "".join(self.pieces)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether a value has begun and all that it opened is closed again."""
+        return bool(self.pieces) and self.depth <= 0 and not self.in_string
+
+    def add(self, text: str) -> None:
+        self.pieces.append(text)
+        for character in text:
+            if self.escaped:
+                self.escaped = False
+            elif character == "\\":
+                self.escaped = self.in_string
+            elif character == '"':
+                self.in_string = not self.in_string
+            elif not self.in_string:
+                self.depth += (character in "{[") - (character in "}]")
 
 
 class CallAssembly:
@@ -109,10 +129,10 @@ class CallAssembly:
         another_id = bool(given_id and found.given_id and given_id != found.given_id)
         if not (name and found.name):
             return found
-        # A name again: another call where the id says so, or where the one before is already complete.
+        # A name again: another call where the id or a tool's name says so, or where the one before is already complete.
+        another_tool = name in self._names and found.name in self._names and not name.startswith(found.name)
         may_be_another = name != found.name or (key is None and not given_id)
-        is_another = another_id or (may_be_another and bool(found.pieces) and _is_complete(found.arguments))
-        return None if is_another else found
+        return None if another_id or another_tool or (may_be_another and found.is_closed) else found
 
     def _new(self, key: int | None) -> _Call:
         if len(self._calls) >= MAX_CALLS:
@@ -137,7 +157,7 @@ class CallAssembly:
     def _add(self, call: _Call, text: str) -> list[Event]:
         if not text:
             return []
-        call.pieces.append(text)
+        call.add(text)
         return [ToolCallDelta(call.position, text)]
 
 
@@ -182,14 +202,6 @@ def _parsed(text: str) -> Any:
         except UnicodeEncodeError:
             raise StrictJSONError("half a character (a lone surrogate)") from None
     return value
-
-
-def _is_complete(arguments: str) -> bool:
-    try:
-        loads(arguments)
-    except StrictJSONError:
-        return False
-    return True
 
 
 def _new_id() -> str:

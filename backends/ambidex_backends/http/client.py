@@ -39,10 +39,9 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One HTTP request: `body` as JSON bytes is posted, None means GET. `seconds` is the limit for all of it."""
+    """One HTTP request: `body` as JSON bytes is posted, None means GET."""
 
     url: str
-    seconds: float
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     credentials: Credentials | None = None
@@ -70,13 +69,12 @@ class Http:
         self._async_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._closed = False
 
-    def call(self, ask: Ask) -> Call:
-        """The clock of one request; it runs from now on."""
-        return Call(self._timeouts, ask.seconds)
+    def call(self, seconds: float, began: float | None = None) -> Call:
+        """The clock of one request, which may take so many seconds since `began` (None: now)."""
+        return Call(self._timeouts, seconds, began)
 
-    def open(self, ask: Ask) -> Response:
+    def open(self, ask: Ask, call: Call) -> Response:
         """Sends, and reads up to the headers. Raises the error of a refusal; otherwise the body is the caller's."""
-        call = self.call(ask)
         client = self._client()
         try:
             raw = client.send(_request(client, ask, call), stream=True)
@@ -87,7 +85,7 @@ class Http:
         raise failure
 
     async def aopen(self, ask: Ask, call: Call) -> AsyncResponse:
-        """The async twin of `open`; `call` is made by the caller, who may abort it while this waits."""
+        """The async twin of `open`."""
         client = self._async_client()
         try:
             raw = await client.send(_request(client, ask, call), stream=True)
@@ -97,17 +95,17 @@ class Http:
             return await AsyncResponse(raw, call, ask).checked()
         raise failure
 
-    def json(self, ask: Ask) -> Any:
+    def json(self, ask: Ask, call: Call) -> Any:
         """The JSON value that `ask` is answered with."""
-        response = self.open(ask)
+        response = self.open(ask, call)
         try:
             return _value(response.rest(), ask)
         finally:
             response.close()
 
-    async def ajson(self, ask: Ask) -> Any:
+    async def ajson(self, ask: Ask, call: Call) -> Any:
         """The async twin of `json`."""
-        response = await self.aopen(ask, self.call(ask))
+        response = await self.aopen(ask, call)
         try:
             return _value(await response.rest(), ask)
         finally:

@@ -9,7 +9,7 @@ from ambidex.errors import LimitExceeded, MalformedResponse, ProtocolError
 
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_PLAIN_BYTES = 32 * 1024 * 1024
-MAX_STREAM_BYTES = 1024 * 1024 * 1024
+MAX_STREAM_BYTES = 256 * 1024 * 1024
 """Of one streamed answer in all; one event of it is limited in `sse.py`."""
 
 _PIECE = 64 * 1024
@@ -42,12 +42,12 @@ class Content:
         if self._inflater is None:
             yield chunk
             return
-        while chunk and not self._inflater.eof:
+        while not self._inflater.eof:
             try:
                 piece = self._inflater.decompress(chunk, _PIECE)
             except zlib.error:
                 raise MalformedResponse("The answer says that it is gzip, but it is not.") from None
-            if not piece and not self._inflater.unconsumed_tail:
+            if not piece:  # there was room for more, so all of the chunk is used up
                 return
             yield piece
             chunk = self._inflater.unconsumed_tail

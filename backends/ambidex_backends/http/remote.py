@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,10 +63,12 @@ class RemoteBackend:
         """
         notify(self._observe, request)
         try:
+            seconds, began = self._seconds(request), time.monotonic()
             while (question := self._question(request)) is not None:
-                self._learn(question, self._http.json(question))
+                self._learn(question, self._http.json(question, self._http.call(seconds, began)))
             plan = self._plan(request)
-            answer = Answer(self._http.open(plan.ask), plan.reader, self._observe)
+            response = self._http.open(plan.ask, self._http.call(seconds, began))
+            answer = Answer(response, plan.reader, self._observe)
         except AmbidexError as error:
             notify(self._observe, error)
             raise
@@ -76,10 +79,12 @@ class RemoteBackend:
         notify(self._observe, request)
 
         async def open_(source: AsyncAnswer) -> tuple[AsyncResponse, Reader]:
+            seconds, began = self._seconds(request), time.monotonic()
             while (question := self._question(request)) is not None:
-                self._learn(question, await self._http.ajson(question))
+                call = source.carries(self._http.call(seconds, began))
+                self._learn(question, await self._http.ajson(question, call))
             plan = self._plan(request)
-            call = source.carries(self._http.call(plan.ask))
+            call = source.carries(self._http.call(seconds, began))
             return await self._http.aopen(plan.ask, call), plan.reader
 
         answer = AsyncAnswer(open_, self._observe)

@@ -24,5 +24,9 @@ class ToolNames:
     def __init__(self, names: tuple[str, ...]) -> None:
         self._originals = {to_wire(name): name for name in names}
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a name on the wire is that of a tool which was offered."""
+        return name in self._originals
+
     def original(self, name: str) -> str:
         return self._originals.get(name, name)

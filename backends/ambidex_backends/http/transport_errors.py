@@ -30,8 +30,8 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
         return problem
     chain = list(_chain(problem))
     sent = call.sent
-    if any(isinstance(item, (httpx.TimeoutException, TimeoutError)) for item in chain):
-        return call.expired()
+    if any(isinstance(item, (httpx.TimeoutException, TimeoutError)) for item in chain) and call.remaining() <= 0.01:
+        return call.expired()  # else it is the system that gave up, long before our limits
     if isinstance(problem, httpx.ProxyError):
         return ProxyError("The proxy refused the connection or failed. Check the proxy.", phase="proxy", sent=sent)
     if call.phase == "tls" or (not sent and any(isinstance(item, ssl.SSLError) for item in chain)):
@@ -45,7 +45,7 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
         return ConnectError(
             f"The name {host} cannot be looked up. Check the address and the network.", phase="dns", sent=False
         )
-    if isinstance(problem, (httpx.ConnectError, OSError)) and not sent:
+    if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout, OSError)) and not sent:
         number = next((item.errno for item in chain if isinstance(item, OSError) and item.errno), None)
         why = os.strerror(number).lower() if number is not None else "no answer"
         return ConnectError(
@@ -53,7 +53,7 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
             phase="connect",
             sent=False,
         )
-    if isinstance(problem, (httpx.NetworkError, httpx.RemoteProtocolError, OSError)):
+    if isinstance(problem, (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, OSError)):
         words = str(problem)
         if isinstance(problem, httpx.RemoteProtocolError) and "disconnected" not in words and "closed" not in words:
             return ProtocolError(f"{host} does not speak HTTP as it should: {clean(words)[:200]}.")

@@ -85,18 +85,18 @@ class HubBackend(RemoteBackend):
 
     def refresh(self) -> Capabilities:
         """Asks the router what those who serve the model can do."""
-        return self._learn_capabilities(self._http.json(self._about_model()))
+        return self._learn_capabilities(self._http.json(self._about_model(), self._http.call(self._timeout)))
 
     async def arefresh(self) -> Capabilities:
         """The async twin of `refresh`."""
-        return self._learn_capabilities(await self._http.ajson(self._about_model()))
+        return self._learn_capabilities(await self._http.ajson(self._about_model(), self._http.call(self._timeout)))
 
     def _learn_capabilities(self, data: Any) -> Capabilities:
         self._capabilities = capabilities_of(data, self._name, self._capabilities)
         return self._capabilities
 
     def _about_model(self) -> Ask:
-        return self._ask(self._routes, self._routes.model(self._name.id), self._timeout)
+        return self._ask(self._routes, self._routes.model(self._name.id))
 
     def _question(self, request: Request) -> Ask | None:
         """Who completes raw prompts with this model."""
@@ -105,7 +105,7 @@ class HubBackend(RemoteBackend):
         hub = Routes.from_url(os.environ.get("HF_ENDPOINT") or HUB_URL)
         path = hub.parts.path.rstrip("/")
         url = hub.at(f"{path}/api/models/{self._name.id}") + "?expand[]=inferenceProviderMapping"
-        return self._ask(hub, url, self._seconds(request))
+        return self._ask(hub, url)
 
     def _learn(self, question: Ask, answer: Any) -> None:
         self._served = read_mapping(answer, self._name.id)
@@ -114,30 +114,27 @@ class HubBackend(RemoteBackend):
         if request.prompt is not None:
             return self._plan_completion(request, for_prompt(self._name, self._served or ()))
         body = encoded(chat_body(request, self._name.full, ROUTER))
-        ask = self._ask(self._routes, self._routes.chat, self._seconds(request), body)
+        ask = self._ask(self._routes, self._routes.chat, body)
         names = ToolNames(tuple(tool.name for tool in request.tool_list))
         return Plan(ask, ChunkReader(names, model=self._name.full, provider=self._name.provider))
 
     def _plan_completion(self, request: Request, served: Served) -> Plan:
-        seconds, provider = self._seconds(request), served.provider
+        provider = served.provider
         if provider == TEXT_GENERATION:
             url = self._routes.beside_v1(f"/{provider}/models/{self._name.id}")
-            ask = self._ask(self._routes, url, seconds, encoded(text_generation_body(request)), provider)
+            ask = self._ask(self._routes, url, encoded(text_generation_body(request)), provider)
             return Plan(ask, TokenReader(model=self._name.full, scored=request.logprobs is not None))
         url = self._routes.beside_v1(f"/{provider}{COMPLETION_ROUTES[provider]}")
         body = encoded(completion_body(request, served.provider_id, ROUTER))
-        ask = self._ask(self._routes, url, seconds, body, provider)
+        ask = self._ask(self._routes, url, body, provider)
         return Plan(ask, ChunkReader(ToolNames(()), model=self._name.full, provider=provider))
 
-    def _ask(
-        self, routes: Routes, url: str, seconds: float, body: bytes | None = None, provider: str | None = None
-    ) -> Ask:
+    def _ask(self, routes: Routes, url: str, body: bytes | None = None, provider: str | None = None) -> Ask:
         """To the router or the Hub, with the token if it may go there."""
         if not routes.is_loopback and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
             raise ConfigError("HF_HUB_OFFLINE is set, so nothing is sent: unset it, or use a local model.")
         return Ask(
             url,
-            seconds,
             body,
             headers=self._headers if body is not None else {},
             credentials=self._credentials(routes),

@@ -282,6 +282,12 @@ def test_two_calls_of_one_tool_without_index_or_id() -> None:
     assert tool_calls(*pieces, END) == [("f", {"x": 1}), ("f", {"x": 2})]
 
 
+def test_two_tools_without_arguments_index_or_id() -> None:
+    chunks = [call(None, name="now"), call(None, name="later"), END]
+    made = read(*chunks, names=("now", "later"))[1].choices[0].message.tool_calls
+    assert [part.name for part in made] == ["now", "later"]
+
+
 def test_a_name_in_pieces_or_growing() -> None:
     assert tool_calls(call(name="get_"), call(name="weather", arguments="{}"), END) == [("get_weather", {})]
     assert tool_calls(call(name="get_"), call(name="get_weather", arguments="{}"), END) == [("get_weather", {})]

@@ -38,7 +38,7 @@ def error(status: int, body: Any, headers: dict[str, str] | None = None) -> erro
         (502, "<html>bad gateway</html>", errors.ServerError),
         (503, {"error": "Model org/m is currently loading", "estimated_time": 20.0}, errors.ModelLoading),
         (503, {"error": "unhealthy"}, errors.Overloaded),
-        (504, "", errors.DeadlineExceeded),
+        (504, "", errors.ServerError),
         (529, {"error": {"type": "overloaded_error", "message": "later"}}, errors.Overloaded),
         (400, {"error": {"message": "x", "code": "content_filter"}}, errors.ContentFiltered),
         (418, {"error": "teapot"}, errors.InvalidRequest),
