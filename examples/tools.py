@@ -11,24 +11,12 @@ from typing import Annotated, Literal
 
 from ambidex import Agent, ToolResult, tool
 
-
-class Room(Enum):
-    KITCHEN = "kitchen"
-    BEDROOM = "bedroom"
+lights: dict[str, bool] = {}
 
 
-@dataclass
-class Point:
-    x: float
-    y: float
-
-
-lights: dict[Room, bool] = {}
-
-
-# The model writes {"room": "kitchen", "on": true}; the function gets Room.KITCHEN and True.
+# The model is told that the room is one of two; what else it writes is refused before the function is called.
 @tool
-def set_light(room: Room, on: bool) -> str:
+def set_light(room: Literal["kitchen", "bedroom"], on: bool) -> str:
     """Switch the light in a room on or off.
 
     Args:
@@ -39,16 +27,28 @@ def set_light(room: Room, on: bool) -> str:
     return "ok"
 
 
-# Dataclasses, Literals, defaults and nested types work alike; what is returned becomes JSON.
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+class Unit(Enum):
+    KM = "km"
+    MILES = "miles"
+
+
+# The model writes JSON, {"start": {"x": 0, "y": 0}, "unit": "miles", ...}; the function gets a Point and Unit.MILES.
+# Pydantic models, TypedDicts, unions and nested types work alike. What is returned becomes JSON.
 @tool
 def distance(
     start: Point,
     end: Point,
-    unit: Annotated[Literal["km", "miles"], "of the result"] = "km",
-) -> dict[str, float | str]:
+    unit: Annotated[Unit, "of the result"] = Unit.KM,
+) -> dict[str, float | Unit]:
     """The distance between two points of the map, which is in km."""
     length = ((start.x - end.x) ** 2 + (start.y - end.y) ** 2) ** 0.5
-    return {"distance": round(length if unit == "km" else length / 1.609, 2), "unit": unit}
+    return {"distance": round(length if unit is Unit.KM else length / 1.609, 2), "unit": unit}
 
 
 # An async tool runs on an event loop; the calls of one answer run at the same time.

@@ -49,9 +49,10 @@ def test_the_quickstart_runs_as_make_run_runs_it(tmp_path: Path) -> None:
 def test_tools(example: Example) -> None:
     out = example("tools.py")
     assert "'start': Point(x=0.0, y=0.0)" in out
+    assert "'unit': <Unit.MILES: 'miles'>" in out
     assert "RuntimeError: the database is locked" in out
     assert "gets: 21:40" in out
-    assert "The lights are now: {<Room.KITCHEN: 'kitchen'>: True}" in out
+    assert "The lights are now: {'kitchen': True}" in out
 
 
 def test_prompts(example: Example) -> None:
@@ -79,9 +80,8 @@ def test_base_model_goes_on_from_a_text_with_another_model(example: Example, sha
     if not folder.is_dir():
         pytest.skip("no weights of stories260K")
     out = example("base_model.py", str(folder), "Once upon a time")
-    assert out.rstrip().endswith("there was a little girl named Lily. She loved to play outside in the park.") or (
-        "Once upon a time, there was a little girl" in out
-    )
+    assert out.startswith("Once upon a time\n")
+    assert "Once upon a time, there was a little girl" in out
 
 
 def weather_server(body: dict[str, Any]) -> Iterable[Chunk]:
