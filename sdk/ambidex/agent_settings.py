@@ -70,7 +70,7 @@ class AgentSettings(Generic[T]):
             stop=stop,
             extra=extra,
         )
-        self._system = System(system) if isinstance(system, str) else system
+        self._system = system if system is None or isinstance(system, System) else System(system)
         self._observe = observe
         self._backend = connected(model)
         self._owns_backend = isinstance(model, str)

@@ -66,6 +66,8 @@ _DECLARATION = re.compile(r"(\w+)[ \t]*:[ \t]*([\w\[\]]+)[ \t]*(?:=[ \t]*(.*))?"
 def parse(source: str) -> PromptFile:
     """Takes a prompt's text apart. Raises `InvalidRequest` that names the line at fault."""
     header = _HEADER.match(source)
+    if header is None and source.partition("\n")[0].rstrip() == "---":
+        raise InvalidRequest("The prompt's header has no end: put '---' or a section such as '--- user' below it.")
     name, version, variables = _header(header[1]) if header else (None, None, None)
     return PromptFile(name, version, variables, _sections(source[header.end() :] if header else source))
 

@@ -38,6 +38,9 @@ class ToolBatch:
         """In the order of the calls; only when done."""
         return tuple(self._results[call.id] for call in self._calls)
 
+    def has_result(self, call: ToolCall) -> bool:
+        return call.id in self._results
+
     def next_call(self) -> ToolCall | None:
         """A call that may start now, if any; say `started` when it does."""
         if self._waiting and len(self._running()) < self._width:

@@ -25,6 +25,7 @@ from .tool_batch import ToolBatch, failed
 from .tools import Tool, result_parts
 
 T = TypeVar("T")
+AnyFuture = TypeVar("AnyFuture", Future[ToolResult], asyncio.Task[ToolResult])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,8 @@ class ToolRunner:
                         running[self._start(call)] = call
                 wait = batch.seconds_to_wait(time.monotonic())
                 waited_for: list[concurrent.futures.Future[Any]] = [*running, stop.requested]
-                done, _ = concurrent.futures.wait(waited_for, wait, FIRST_COMPLETED)
-                for future in [future for future in running if future in done]:
-                    yield batch.returned(running.pop(future), future.result(), time.monotonic())
-                for late in batch.overdue(time.monotonic()):
-                    yield late
-                    _forget(running, late.call)
-                if stop.is_requested or batch.is_out_of_time(time.monotonic()):
-                    batch.abandon()
+                concurrent.futures.wait(waited_for, wait, FIRST_COMPLETED)
+                yield from self._collect(batch, running, stop)
         finally:
             for future in running:
                 future.cancel()
@@ -83,20 +78,28 @@ class ToolRunner:
                         running[asyncio.create_task(self._acall(call))] = call
                 wait = batch.seconds_to_wait(time.monotonic())
                 waited_for: list[asyncio.Future[Any]] = [*running, stopped]
-                done, _ = await asyncio.wait(waited_for, timeout=wait, return_when=FIRST_COMPLETED)
-                for task in [task for task in running if task in done]:
-                    yield batch.returned(running.pop(task), task.result(), time.monotonic())
-                for late in batch.overdue(time.monotonic()):
-                    yield late
-                    _forget(running, late.call)
-                if stop.is_requested or batch.is_out_of_time(time.monotonic()):
-                    batch.abandon()
+                await asyncio.wait(waited_for, timeout=wait, return_when=FIRST_COMPLETED)
+                for event in self._collect(batch, running, stop):
+                    yield event
         finally:
             for task in running:
                 task.cancel()
             if running:
                 await asyncio.wait(running)
         yield batch.results
+
+    def _collect(self, batch: ToolBatch, running: dict[AnyFuture, ToolCall], stop: StopSignal) -> list[ToolReturned]:
+        """Takes what is done and gives up what is late, all as of now: how slowly events are read changes nothing."""
+        now = time.monotonic()
+        done = [future for future in running if future.done()]
+        events = [batch.returned(running.pop(future), future.result(), now) for future in done]
+        events += batch.overdue(now)
+        for future in [future for future, call in running.items() if batch.has_result(call)]:
+            del running[future]
+            future.cancel()  # stops an async tool; a thread goes on, and nobody waits for it
+        if stop.is_requested or batch.is_out_of_time(now):
+            batch.abandon()
+        return events
 
     def _batch(self, calls: Sequence[ToolCall], deadline: float | None) -> ToolBatch:
         return ToolBatch(calls, parallel=self.parallel, tool_timeout=self.tool_timeout, deadline=deadline)
@@ -190,13 +193,6 @@ def _told(error: Exception) -> str:
 
 async def _awaited(value: Awaitable[T]) -> T:
     return await value
-
-
-def _forget(running: dict[Any, ToolCall], call: ToolCall) -> None:
-    """No longer waits for the call, and stops it where that is possible."""
-    for future in [future for future, its_call in running.items() if its_call is call]:
-        del running[future]
-        future.cancel()
 
 
 class _BackgroundLoop:

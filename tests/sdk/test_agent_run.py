@@ -131,6 +131,20 @@ def test_the_tool_time_limit_is_told_to_the_model(twin: Twin) -> None:
     assert third.text == "3"
 
 
+def test_a_slow_reader_makes_no_tool_late() -> None:
+    def nap(n: float) -> float:
+        """Sleeps."""
+        time.sleep(n)
+        return n
+
+    calls = Assistant(call("nap", "1", n=0.0), call("nap", "2", n=0.1))
+    stream = Agent(ScriptedBackend([calls, "ok"]), tools=[nap], tool_timeout=0.5).stream("go")
+    for event in stream:
+        if isinstance(event, ToolReturned):
+            time.sleep(0.6)
+    assert [item.text for item in results(stream.result.messages)] == ["0.0", "0.1"]
+
+
 # -- cancel
 
 

@@ -150,6 +150,7 @@ def test_variables_may_be_python_types() -> None:
         ("---\nvariables: a, b\n---\n", "below 'variables:'"),
         ("---\nauthor: me\n---\n", "'author: me'"),
         ("---\nname: a\nname: b\n---\n", "each once"),
+        ("---\nname: a\n", "header has no end"),
         ("--- usr\na", "'--- usr'"),
         ("--- examples\n", "'--- examples'"),
         ("--- examples shots\nmore text", "'--- examples shots'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -72,6 +73,7 @@ class ScriptedBackend:
         self.capabilities = capabilities
         self.requests: list[Request] = []
         self.closed = False
+        self._lock = threading.Lock()
         self._function = replies if callable(replies) else None
         self._replies: Sequence[ScriptedReply] = () if callable(replies) else tuple(replies)
 
@@ -105,14 +107,16 @@ class ScriptedBackend:
         if self.closed:
             raise BackendClosed("This ScriptedBackend was closed.")
         check_supported(request, self.capabilities, "ScriptedBackend")
-        self.requests.append(request)
+        with self._lock:
+            self.requests.append(request)
+            number = len(self.requests)
         reply: ScriptedReply
         if self._function is not None:
             reply = self._function
-        elif len(self.requests) <= len(self._replies):
-            reply = self._replies[len(self.requests) - 1]
+        elif number <= len(self._replies):
+            reply = self._replies[number - 1]
         else:
-            raise ConfigError(f"The script has {len(self._replies)} replies; this is request {len(self.requests)}.")
+            raise ConfigError(f"The script has {len(self._replies)} replies; this is request {number}.")
         scripted = reply(request) if callable(reply) else reply
         if isinstance(scripted, Exception):
             return [scripted]
