@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 MAX_STEPS = 10_000
-"""Schemas looked at in one check; a schema that refers to itself without end stops here."""
+MAX_DEPTH = 150
+"""Schemas looked at in one check, and inside each other; one that refers to itself without end allows everything."""
 
 _NUMBER = (int, float)
 _TYPES: dict[str, Callable[[Any], bool]] = {
@@ -42,12 +43,20 @@ class _Check:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self._steps = 0
+        self._depth = 0
 
     def problems(self, schema: Any, value: Any, path: str) -> list[str]:
+        self._depth += 1
+        try:
+            return self._found(schema, value, path)
+        finally:
+            self._depth -= 1
+
+    def _found(self, schema: Any, value: Any, path: str) -> list[str]:
         self._steps += 1
         if schema is False:
             return [f"{path or 'the value'} is not allowed"]
-        if not isinstance(schema, Mapping) or self._steps > MAX_STEPS:
+        if not isinstance(schema, Mapping) or self._steps > MAX_STEPS or self._depth > MAX_DEPTH:
             return []
         schema = cast("Mapping[str, Any]", schema)
         if isinstance(reference := schema.get("$ref"), str):

@@ -66,7 +66,9 @@ class FunctionArguments:
             del parameters["self"]
         for parameter in parameters.values():
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-                self._refuse(f"{parameter} has no name to be given by, and a model names its arguments")
+                self._refuse(
+                    f"{str(parameter).partition(':')[0]} has no name to be given by, and a model names its arguments"
+                )
         self._parameters = {
             name: parameter for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD
         }

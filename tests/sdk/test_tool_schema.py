@@ -1,0 +1,205 @@
+"""The schema of a function's arguments, and the way from a model's JSON back to Python values."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import pydantic
+import pytest
+from typing_extensions import TypedDict
+
+from ambidex.errors import ToolArgumentsInvalid
+from ambidex.tools import tool
+
+
+class Unit(enum.Enum):
+    CELSIUS = "celsius"
+    FAHRENHEIT = "fahrenheit"
+
+
+class Place(TypedDict):
+    city: str
+    title: str
+
+
+@dataclasses.dataclass
+class Range:
+    start: datetime.date
+    days: int = 1
+
+
+class Filter(pydantic.BaseModel):
+    wet: bool
+    inner: Filter | None = None
+
+
+def google(city: str, unit: Unit = Unit.CELSIUS) -> str:
+    """Forecast for a city.
+
+    Only for today.
+
+    Args:
+        city: name in English
+        unit (Unit): of the temperature
+
+    Returns:
+        A sentence.
+    """
+    return city
+
+
+def numpy(city: str, unit: Unit = Unit.CELSIUS) -> str:
+    """Forecast for a city.
+
+    Only for today.
+
+    Parameters
+    ----------
+    city : str
+        name in English
+    unit : Unit
+        of the temperature
+    """
+    return city
+
+
+def sphinx(city: str, unit: Unit = Unit.CELSIUS) -> str:
+    """Forecast for a city.
+
+    Only for today.
+
+    :param city: name in English
+    :param unit: of the temperature
+    """
+    return city
+
+
+@pytest.mark.parametrize("function", [google, numpy, sphinx])
+def test_docstrings_of_three_styles_say_the_same(function: Callable[..., str]) -> None:
+    made = tool(function)
+    assert made.description == "Forecast for a city.\n\nOnly for today."
+    assert made.parameters == {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "description": "name in English"},
+            "unit": {"$ref": "#/$defs/Unit", "description": "of the temperature", "default": "celsius"},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+        "$defs": {"Unit": {"type": "string", "enum": ["celsius", "fahrenheit"]}},
+    }
+
+
+def test_an_annotation_s_description_goes_first() -> None:
+    @tool
+    def f(
+        a: Annotated[int, "from the annotation"],
+        b: Annotated[int, pydantic.Field(description="from the field", ge=1)],
+        c: int,
+        d: int,
+    ) -> None:
+        """F.
+
+        Args:
+            a: no
+            b: no
+            c: from the docstring
+        """
+
+    described = {name: schema.get("description") for name, schema in f.parameters["properties"].items()}
+    assert described == {"a": "from the annotation", "b": "from the field", "c": "from the docstring", "d": None}
+    assert f.parameters["properties"]["b"]["minimum"] == 1
+
+
+@tool
+def plan(
+    place: Place,
+    span: Range,
+    mode: Literal["fast", "slow"],
+    filter: Filter | None = None,
+    limit: int | str = 3,
+    when: datetime.datetime | None = None,
+    tags: tuple[str, ...] = (),
+    anything: Any = None,
+    schema: str = "",
+    **ignored: object,
+) -> Any:
+    return locals()
+
+
+def test_names_stay_and_titles_go() -> None:
+    properties = plan.parameters["properties"]
+    assert "title" in plan.parameters["$defs"]["Place"]["properties"]
+    assert "title" not in plan.parameters
+    assert all("title" not in schema for schema in properties.values())
+    assert "schema" in properties
+    assert "ignored" not in properties
+    assert plan.parameters["required"] == ["place", "span", "mode"]
+    assert properties["mode"]["enum"] == ["fast", "slow"]
+
+
+def test_arguments_are_rebuilt_to_their_types() -> None:
+    given = {
+        "place": {"city": "Oslo", "title": "x"},
+        "span": {"start": "2026-01-02"},
+        "mode": "fast",
+        "filter": {"wet": True, "inner": {"wet": False}},
+        "when": "2026-01-02T03:04:05Z",
+        "tags": ["a", "b"],
+        "anything": [1, {"b": None}],
+    }
+    bound = plan.bind(given)
+    assert bound["span"] == Range(datetime.date(2026, 1, 2), 1)
+    assert bound["filter"] == Filter(wet=True, inner=Filter(wet=False))
+    assert bound["tags"] == ("a", "b")
+    assert bound["when"].year == 2026
+    assert "limit" not in bound
+    assert plan(**bound)["limit"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({}, ["city is missing", "name in English"]),
+        ({"city": "Oslo", "town": 1}, ["town is unknown", "city, unit"]),
+        ({"city": "Oslo", "unit": "kelvin"}, ["unit: ", "'celsius'", '"kelvin"', '"enum"']),
+        ({"city": ["Oslo"]}, ["city: ", '["Oslo"]', '"type": "string"']),
+        ({"city": {"x": object()}}, ["not JSON"]),
+    ],
+)
+def test_what_is_wrong_is_told_for_each_argument(arguments: dict[str, Any], says: list[str]) -> None:
+    with pytest.raises(ToolArgumentsInvalid) as caught:
+        tool(google).bind(arguments)
+    assert "google" in caught.value.message
+    assert all(text in caught.value.message for text in says), caught.value.message
+
+
+def test_an_argument_given_beforehand_has_a_default() -> None:
+    made = tool(name="in_celsius")(functools.partial(google, unit=Unit.CELSIUS))
+    assert made.parameters["required"] == ["city"]
+    assert made(**made.bind({"city": "Oslo"})) == "Oslo"
+
+
+def test_a_default_that_json_cannot_say_is_left_out() -> None:
+    def f(a: int = object()) -> None:  # type: ignore[assignment]  # it is the point  # pyright: ignore
+        pass
+
+    assert tool(f).parameters == {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "additionalProperties": False,
+    }
+
+
+def test_no_arguments_are_an_empty_object() -> None:
+    def f() -> int:
+        return 1
+
+    made = tool(f)
+    assert made.parameters == {"type": "object", "properties": {}, "additionalProperties": False}
+    assert made.bind({}) == {}
