@@ -182,6 +182,10 @@ class AnyResponse:
             return False
         return media_type == EVENT_STREAM if self._ask.streams else "html" not in media_type
 
+    def _without_keys(self, body: bytes) -> bytes:
+        """Servers repeat the key that they refuse."""
+        return body if self._ask.credentials is None else self._ask.credentials.hidden_in(body)
+
     def _refusal(self, body: bytes) -> AmbidexError:
         status, ask = self._raw.status_code, self._ask
         if status >= 400:
@@ -242,7 +246,7 @@ class Response(AnyResponse):
         while (chunk := self.read()) is not None:
             for piece in content.feed(chunk):
                 body += piece
-        return bytes(body)
+        return self._without_keys(bytes(body))
 
     def close(self) -> None:
         with suppress(Exception):  # it is over: how the connection ends no longer matters to anyone
@@ -277,7 +281,7 @@ class AsyncResponse(AnyResponse):
         while (chunk := await self.read()) is not None:
             for piece in content.feed(chunk):
                 body += piece
-        return bytes(body)
+        return self._without_keys(bytes(body))
 
     async def close(self) -> None:
         with suppress(Exception):

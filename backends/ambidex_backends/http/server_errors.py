@@ -57,11 +57,14 @@ class Said:
 def for_response(
     status: int, headers: Mapping[str, str], body: bytes, *, target: str, model: str | None, provider: str | None = None
 ) -> AmbidexError:
-    """The error for an answer of `status` (400 and above) from `target` (host and path, without query)."""
+    """The error for an answer from `target` (host and path, without query).
+
+    `status` is that of the answer; below 400, the body says what went wrong.
+    """
     said = read_body(body, headers.get("content-type", ""))
     if not said.words and (words := headers.get("x-error-message")):
         said = Said(clean(words), said.code or headers.get("x-error-code"))
-    error = _by_status(status, said, target, model, retry_after(headers))
+    error = _by_status(status if status >= 400 else _stated(said), said, target, model, retry_after(headers))
     return _filled(error, status, said, headers.get("x-request-id"), provider)
 
 
@@ -72,12 +75,21 @@ def for_stream(
     said = read_value(data)
     if not said.words:
         said = Said(clean(fallback) or "no further words", said.code, said.kind, said.param, said.status)
-    status = said.status or _STATUS_OF_KIND.get((said.kind or said.code or "").lower(), 500)
-    error = _by_status(status, said, "the stream", model, said.estimated_time)
+    error = _by_status(_stated(said), said, "the stream", model, said.estimated_time)
     error = _filled(error, said.status, said, request_id, provider)
     if isinstance(error, APIError):
         error.in_stream = True
     return error
+
+
+def _stated(said: Said) -> int:
+    """The status that a body states, or that fits the kind which it names."""
+    kinds = [
+        _STATUS_OF_KIND[name]
+        for name in ((said.kind or "").lower(), (said.code or "").lower())
+        if name in _STATUS_OF_KIND
+    ]
+    return said.status or next(iter(kinds), 500)
 
 
 def says_error(data: Mapping[str, Any]) -> bool:
@@ -174,7 +186,7 @@ _STATUS_OF_KIND = {
     "timeout": 504,
     "content_filter": 400,
 }
-"""For errors inside a stream that name their kind only."""
+"""For errors that come with status 200 and name their kind only."""
 
 _QUOTA = re.compile(
     r"insufficient_quota|exceeded your (current quota|monthly included credits)|billing_hard_limit", re.I

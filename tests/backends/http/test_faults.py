@@ -302,7 +302,9 @@ def test_json_instead_of_a_stream(ask: Ask) -> None:
     def other(exchange: Exchange) -> None:
         exchange.reply(200, {"choices": []})
 
-    assert "slow down" in str(fails(ask, error, errors.AmbidexError))
+    refused = fails(ask, error, errors.RateLimited)
+    assert "slow down" in str(refused)
+    assert not refused.in_stream
     fails(ask, other, errors.UnexpectedContentType)
 
 

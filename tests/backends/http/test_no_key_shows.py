@@ -39,6 +39,7 @@ def redirecting(exchange: Exchange) -> None:
 
 FAULTS: dict[str, Callable[[Exchange], None]] = {
     "refused": lambda exchange: exchange.reply(401, {"error": "no such key"}),
+    "telling": lambda exchange: exchange.reply(401, {"error": f"wrong: {exchange.headers['authorization']}"}),
     "failing": lambda exchange: exchange.reply(500, "broken"),
     "not http": lambda exchange: exchange.send(b"\0\0\0\r\n\r\n"),
     "hanging up": Exchange.close,
