@@ -61,14 +61,18 @@ def compare(label: str, folder: Path, *, dtype: str, prompt_length: int, tokens:
     """Prints the medians over `rounds` of both speeds and of their ratio."""
     backend = LocalBackend(str(folder), dtype=dtype, device="cpu", cache_bytes=0)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
-    model.generation_config.eos_token_id = None
     prompt = torch.randint(10, 1000, (1, prompt_length), generator=torch.Generator().manual_seed(1))
     request = Request(prompt=prompt[0].tolist(), max_tokens=tokens, decoding=Greedy(min_tokens=tokens), logprobs=0)
     plain = Request(prompt=prompt[0].tolist(), max_tokens=tokens, decoding=Greedy(min_tokens=tokens))
 
     def generate() -> torch.Tensor:
         ids: torch.Tensor = model.generate(
-            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=tokens, do_sample=False, pad_token_id=0
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=tokens,
+            min_new_tokens=tokens if model.generation_config.eos_token_id is not None else None,
+            do_sample=False,
+            pad_token_id=0,
         )
         return ids
 

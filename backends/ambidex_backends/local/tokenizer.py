@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ambidex.templates import HFTokenizer
-
 from ambidex.errors import InvalidRequest
 from ambidex.request import RawPrompt, Special
+from ambidex.templates import HFTokenizer
 
 from .detokenizer import Detokenizer
 

@@ -19,7 +19,7 @@ from . import hermes
 from .call_events import OfferedTools
 from .detection import family
 
-__all__ = ["Format", "Parser", "detect", "for_template", "get", "names", "parse"]
+__all__ = ["Format", "OfferedTools", "Parser", "detect", "for_template", "get", "names", "parse"]
 
 
 class Parser(Protocol):

@@ -73,9 +73,13 @@ class JSONObjectCalls:
 
     def close(self, unread: str) -> None:
         """The output is over: what was begun is cut off, unless its object is complete. `unread` may begin a tag."""
+        if self.ended:
+            return
+        self._keep(unread)
+        self._is_odd |= unread != ""
+        if self._object is not None and self._tags.closing in "".join(self._raw):
+            self._give_up("a string in it does not end")
         if not self.ended:
-            self._keep(unread)
-            self._is_odd |= unread != ""
             self._end(None)
 
     def _between(self, text: str, start: int) -> int:
@@ -105,10 +109,8 @@ class JSONObjectCalls:
                 self._finish_call()
                 self._raw = [self._tags.opening]
             self._object = _Object(self._tags, self._calls)
-        end = min(len(text), start + MAX_CALL - self._length)
-        if self._tags_in_strings:
-            end = min(end, self._tags.ends.search(text, start)[0])
-        at = self._object.read(text, start, end)
+        tag_at, tag = self._tags.ends.search(text, start) if self._tags_in_strings else (len(text), None)
+        at = self._object.read(text, start, min(tag_at, start + MAX_CALL - self._length))
         self._keep(text[start:at])
         if self._object.complete:
             self._object, self._complete = None, self._object
@@ -116,8 +118,8 @@ class JSONObjectCalls:
             self._give_up(self._object.problem)
         elif self._length >= MAX_CALL:
             self._give_up(f"longer than {MAX_CALL} characters")
-        elif self._tags_in_strings:
-            self._give_up("cut off by a tag")
+        elif tag is not None:
+            self._give_up("a tag stands inside it")
         return at
 
     def _keep(self, text: str) -> None:
@@ -125,8 +127,14 @@ class JSONObjectCalls:
         self._length += len(text)
 
     def _give_up(self, problem: str) -> None:
+        """The object is broken: only a tag ends it now, or has ended it already, inside a string without an end."""
+        is_broken = self._object is not None and not self._object.is_read
         self._object = None
         self._problem = f"the call is malformed: {problem}"
+        cut, tag, rest = "".join(self._raw).partition(self._tags.closing)
+        if tag and is_broken:
+            self._raw, self.rest = [cut, tag], rest
+            self._end(None)
 
     def _finish_call(self) -> None:
         """The object that was complete becomes a call."""
@@ -138,22 +146,21 @@ class JSONObjectCalls:
         """At a tag, or at the end of the output."""
         self.ended = True
         closed = marker == self._tags.closing
-        raw = "".join(self._raw) + (self._tags.closing if closed else "")
+        if closed:
+            self._raw.append(self._tags.closing)
         if self._problem is not None:
-            self._calls.fail(raw, self._problem)
+            self._calls.fail("".join(self._raw), self._problem)
         elif self._object is not None:
-            cut, tag, self.rest = raw.partition(self._tags.closing) if self._object.in_string else (raw, "", "")
-            problem = "a string in it does not end" if tag else "cut off before it was complete"
-            self._calls.fail(cut + tag, f"the call is malformed: {problem}" if tag else f"the call was {problem}")
+            self._calls.fail("".join(self._raw), "the call was cut off before it was complete")
         elif self._complete is not None:
             self._is_odd |= not closed
             self._finish_call()
         elif closed:
-            self._calls.fail(raw, "there is no JSON object between the tags")
+            self._calls.fail("".join(self._raw), "there is no JSON object between the tags")
         elif self._is_false_start:
-            self.text = raw
+            self.text = "".join(self._raw)
         else:
-            self._calls.fail(raw, "the call was cut off before it began")
+            self._calls.fail("".join(self._raw), "the call was cut off before it began")
 
 
 class _Object:
@@ -175,8 +182,9 @@ class _Object:
         return self._reader.complete and self.problem is None
 
     @property
-    def in_string(self) -> bool:
-        return self._reader.in_string
+    def is_read(self) -> bool:
+        """Whether it is a whole JSON object, of a call or not."""
+        return self._reader.complete
 
     def read(self, text: str, start: int, end: int) -> int:
         at = self._reader.feed(text, start, end)

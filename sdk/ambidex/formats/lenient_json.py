@@ -55,10 +55,6 @@ class LenientReader:
         self._member: str | None = None
         self._members: set[str] = set()
 
-    @property
-    def in_string(self) -> bool:
-        return self._state in (self._string, self._escape)
-
     def feed(self, text: str, start: int, end: int) -> int:
         """Reads `text[start:end]`; returns where it stopped: after the object, at a problem, or at `end`."""
         at = start

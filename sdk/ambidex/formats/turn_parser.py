@@ -84,6 +84,7 @@ class TurnParser:
         self._held: list[str] = []
         self._held_length = 0
         self._unread = ""
+        self._again = ""  # what is to be read once more, before anything else
 
     def feed(self, text: str) -> list[Event]:
         self._read(self._stop.feed(text))
@@ -100,11 +101,14 @@ class TurnParser:
         return events
 
     def _read(self, text: str) -> None:
-        text = self._unread + text
+        text = self._again + self._unread + text
+        self._again = ""
         at = 0
         while at < len(text):
             state, read = self._state, self._state(text, at)
-            if read == at and state == self._state:
+            if self._again:
+                text, read, self._again = self._again + text[read:], 0, ""
+            elif read == at and state == self._state:
                 break
             at = read
         self._unread = text[at:]
@@ -117,14 +121,13 @@ class TurnParser:
             self._say(ReasoningDelta, unread)
         elif self._body is None:
             self._say(TextDelta, unread)
-            self._say(TextDelta, self._space.end())
+            if space := self._space.end():
+                self._calls.events.append(TextDelta(space))
         else:
             body = self._body
             body.close(unread)
             self._leave(body)
-            if body.rest:
-                self._tags_in_strings = True
-                self._read(body.rest)
+            self._read("")
             self._finish()
 
     def _text(self, text: str, start: int) -> int:
@@ -154,6 +157,8 @@ class TurnParser:
     def _leave(self, body: Body) -> None:
         self._body = None
         self._state = self._text
+        if body.rest:  # from here on a string cannot swallow tags any more, so no text is read three times
+            self._again, self._tags_in_strings = body.rest, True
         if body.text:
             self._say(TextDelta, body.text)
         else:

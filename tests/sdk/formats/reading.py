@@ -1,0 +1,56 @@
+"""Reading answers in tests: events of text in pieces, compared as if adjacent deltas were one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ambidex import formats
+from ambidex.events import (
+    Event,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCalled,
+    ToolCallFailed,
+    ToolCallStarted,
+)
+from ambidex.formats import OfferedTools
+
+
+def read(pieces: Iterable[str], tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> list[Event]:
+    parser = formats.get("hermes").parser(tools, starts_in_reasoning=starts_in_reasoning)
+    events: list[Event] = []
+    for piece in pieces:
+        events += parser.feed(piece)
+    return events + parser.close()
+
+
+def merged(events: Iterable[Event]) -> list[Event]:
+    """Adjacent deltas as one; ids, which are random, as their call's number."""
+    result: list[Event] = []
+    for event in events:
+        last = result[-1] if result else None
+        match event, last:
+            case TextDelta(text), TextDelta(before):
+                result[-1] = TextDelta(before + text)
+            case ReasoningDelta(text), ReasoningDelta(before):
+                result[-1] = ReasoningDelta(before + text)
+            case ToolCallDelta(index, text), ToolCallDelta(same, before) if index == same:
+                result[-1] = ToolCallDelta(index, before + text)
+            case ToolCallStarted(index), _:
+                result.append(dataclasses.replace(event, id=f"id{index}"))
+            case ((ToolCalled() | ToolCallFailed()), _):
+                result.append(dataclasses.replace(event, call=dataclasses.replace(event.call, id=f"id{event.index}")))
+            case _:
+                result.append(event)
+    return result
+
+
+def cases(file: Path, *families: str) -> list[dict[str, Any]]:
+    """The lines of a file of cases that are of these families."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [case for line in lines if (case := json.loads(line))["family"] in families]

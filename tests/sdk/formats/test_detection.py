@@ -1,0 +1,46 @@
+"""Which family a template's source speaks for; a family whose format is not known is never taken for another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ambidex import formats
+from ambidex.formats.detection import family
+
+SAME_FORM = {"hermes", "reka_edge", "smollm3", "granite4", "ernie45", "cogito", "rnj", "rnj1", "mimo"}
+"""Families that write Hermes' JSON between Hermes' tags."""
+
+
+def test_templates_of_other_families_are_not_claimed(shared: Path) -> None:
+    folder = shared / "data" / "chat_templates"
+    labels: dict[str, str] = json.loads((folder / "FAMILIES.json").read_text(encoding="utf-8"))
+    found = {
+        name: formats.detect((folder / name).read_text(encoding="utf-8"))
+        for name in labels
+        if (folder / name).is_file()
+    }
+    assert len(found) > 100
+    wrong = {name: labels[name] for name, detected in found.items() if detected and labels[name] not in SAME_FORM}
+    missed = [name for name, detected in found.items() if labels[name] == "hermes" and not detected]
+    assert (wrong, missed) == ({}, [])
+
+
+def test_the_order_is_specific_before_general() -> None:
+    assert formats.detect("<tool_call> {{ tool_call.arguments | tojson }}") == "hermes"
+    assert family("<tool_call><function=f><parameter=x> tojson") == "qwen3_coder"
+    assert formats.detect("<tool_call><function=f><parameter=x> tojson") is None
+    assert family("<tool_call>{{ name }}<arg_key>k</arg_key> tojson") == "glm47"
+    assert family("<|tool_call>call:f{} <tool_call> tojson") == "gemma4"
+
+
+def test_the_vocabulary_decides_where_the_template_is_silent() -> None:
+    silent = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    assert formats.detect(silent) is None
+    assert formats.detect(silent, ["<tool_call>", "</tool_call>"]) == "hermes"
+    assert formats.detect(silent, ["<tool_call>", "[ARGS]"]) is None
+
+
+def test_a_template_without_any_marks_is_served_by_hermes() -> None:
+    assert formats.for_template("{{ messages[0].content }}") is formats.get("hermes")
+    assert formats.for_template("[TOOL_CALLS]") is None
