@@ -137,6 +137,7 @@ class LenientReader:
             if len(self._word) < 5:
                 return at + 1
             write("\\" + self._word)
+            self._word = ""
         elif character in '"\\/bfnrt':
             write("\\" + character)
         else:  # \' is ', a line break stays one, and \d was meant as a backslash and a d

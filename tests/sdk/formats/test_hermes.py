@@ -10,7 +10,7 @@ import pytest
 from ambidex import formats
 from ambidex.accumulator import Accumulator
 from ambidex.errors import InvalidRequest
-from ambidex.events import ToolCallDelta, ToolCallStarted
+from ambidex.events import TextDelta, ToolCallDelta, ToolCallStarted
 from ambidex.messages import Assistant, InvalidToolCall, Reasoning, Text, ToolCall
 from ambidex.tools import tool
 
@@ -104,7 +104,7 @@ def test_what_stands_around_calls_is_kept_in_order() -> None:
 )
 def test_text_that_is_no_call_stays_as_it_is(text: str) -> None:
     assert formats.parse("hermes", text).text == text
-    assert "".join(event.text for event in read(text) if hasattr(event, "text")) == text
+    assert "".join(event.text for event in read(text) if isinstance(event, TextDelta)) == text
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,7 @@ def test_piece_by_piece_is_the_same(text: str) -> None:
     whole.feed(text, 0, len(text))
     for i in range(len(text)):
         parts.feed(text, i, i + 1)
-    assert [(r.complete, r.repaired, r.problem is None) for r in (whole, parts)][0] == (
-        parts.complete,
-        parts.repaired,
-        parts.problem is None,
-    )
+    assert (whole.complete, whole.repaired, whole.problem) == (parts.complete, parts.repaired, parts.problem)
     assert "".join(f.text for f in whole.fragments) == "".join(f.text for f in parts.fragments)
 
 
