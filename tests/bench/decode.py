@@ -59,7 +59,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 def compare(label: str, folder: Path, *, dtype: str, prompt_length: int, tokens: int, rounds: int) -> None:
     """Prints the medians over `rounds` of both speeds and of their ratio."""
-    backend = LocalBackend(str(folder), dtype=dtype, device="cpu", cache_bytes=0)
+    backend = LocalBackend(str(folder.resolve()), dtype=dtype, device="cpu", cache_bytes=0)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
     prompt = torch.randint(10, 1000, (1, prompt_length), generator=torch.Generator().manual_seed(1))
     request = Request(prompt=prompt[0].tolist(), max_tokens=tokens, decoding=Greedy(min_tokens=tokens), logprobs=0)

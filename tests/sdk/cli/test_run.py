@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,3 +145,26 @@ def test_without_a_task_on_a_terminal_it_says_what_to_write(on_terminal: Callabl
     done = on_terminal("run").end()
     assert done.code == 2
     assert 'ambidex run "..."' in done.out
+
+
+@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"PYTHONPATH": "without-rich"}])
+def test_a_terminal_without_style_is_shown_the_same(
+    on_terminal: Callable[..., Terminal], environment: dict[str, str], tmp_path: Path, variables: dict[str, str]
+) -> None:
+    if "PYTHONPATH" in variables:
+        hidden = tmp_path / "hidden"
+        hidden.mkdir()
+        (hidden / "rich.py").write_text("raise ImportError('rich')")
+        variables = {"PYTHONPATH": f"{hidden}{os.pathsep}{environment['PYTHONPATH']}"}
+    done = on_terminal("run", "count", "-m", "scripted:long", **variables).end()
+    assert done.code == 0
+    assert done.out.startswith("one two three four five six\n")
+    assert "\x1b" not in done.out
+
+
+def test_the_line_of_the_readme_with_the_model_in_the_box(ambidex: Callable[..., Done]) -> None:
+    example = Path(__file__).resolve().parents[3] / "examples" / "quickstart.py"
+    done = ambidex("run", "What is the weather in Paris?", "--tools", str(example))
+    assert done.code == 0
+    assert "18 degrees and rain" in done.out
+    assert '→ weather({"city": "Paris"})' in done.err

@@ -44,7 +44,8 @@ def merged(events: Iterable[Event]) -> list[Event]:
             case ToolCallStarted(index), _:
                 result.append(dataclasses.replace(event, id=f"id{index}"))
             case ((ToolCalled() | ToolCallFailed()), _):
-                result.append(dataclasses.replace(event, call=dataclasses.replace(event.call, id=f"id{event.index}")))
+                call: Any = dataclasses.replace(event.call, id=f"id{event.index}")
+                result.append(dataclasses.replace(event, call=call))
             case _:
                 result.append(event)
     return result
