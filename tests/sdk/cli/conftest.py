@@ -180,7 +180,7 @@ class Terminal:
             self._read(0.1)
         while self._read(0.1):
             pass
-        return Done(self._process.wait(1), self.shown, "")
+        return Done(self._process.wait(30), self.shown, "")
 
     def close(self) -> None:
         self._process.kill()
