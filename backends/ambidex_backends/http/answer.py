@@ -6,7 +6,7 @@ The reader is pure and knows the wire (`chunks.py`); here are the clock, the lim
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 from ambidex.backend import Observer, notify
@@ -46,11 +46,13 @@ class _Reading:
     def __init__(self, response: AnyResponse, reader: Reader, observe: Observer | None) -> None:
         self.call = response.call
         self.over = False
+        self.may_end_soon = False  # whole before the end of its body, which must still come
         self._events: deque[Event] = deque()
         self._failure: AmbidexError | None = None
         self._reader = reader
         self._observe = observe
-        self._decoder = Decoder()
+        self._decoder = Decoder(max_event_bytes=response.limits.event_bytes)
+        self._arrived: Iterator[ServerSentEvent] = iter(())
         self._response = response
         self._content: Content | None = None
         self._request_id = response.headers.get("x-request-id")
@@ -59,32 +61,37 @@ class _Reading:
 
     @property
     def must_wait(self) -> bool:
-        return not self._events and not self.over
-
-    @property
-    def is_whole(self) -> bool:
-        return self.over and self._failure is None
+        """Whether there is nothing to give before more has come."""
+        while not self._events and not self.over:
+            try:
+                event = next(self._arrived, None)
+                if event is None:
+                    return True
+                self._take_event(event)
+            except AmbidexError as error:
+                self.fail(error)
+            self._check_cancelled()
+        return False
 
     def begin_wait(self) -> None:
         self.call.expect_event(first=not self._begun)
-        if self.call.aborted:
-            self.fail(StreamInterrupted("The stream was cancelled.", phase="read", sent=True))
+        self._check_cancelled()
 
     def take(self, chunk: bytes | None) -> None:
-        """The next piece of the body, None at its end."""
+        """The next piece of the body, None at its end. It is read as far as the events are asked for."""
         try:
-            self._content = self._content or self._response.content()
-            if chunk is None:
-                self._end()
-                return
-            for piece in self._content.feed(chunk):
-                for event in self._decoder.feed(piece):
-                    self._take_event(event)
-                    if self._reader.done:
-                        self._end()
-                        return
+            content = self._content = self._content or self._response.content()
         except AmbidexError as error:
             self.fail(error)
+            return
+        if chunk is None:
+            self._end()
+        else:
+            self._arrived = self._decoded(content.feed(chunk))
+
+    def _decoded(self, pieces: Iterator[bytes]) -> Iterator[ServerSentEvent]:
+        for piece in pieces:
+            yield from self._decoder.feed(piece)
 
     def fail(self, error: AmbidexError) -> None:
         """What came before the error is given first. After a finish reason, a lost connection loses nothing."""
@@ -106,6 +113,10 @@ class _Reading:
             raise failure
         return None
 
+    def _check_cancelled(self) -> None:
+        if self.call.aborted and not self.over:
+            self.fail(StreamInterrupted("The stream was cancelled.", phase="read", sent=True))
+
     def _take_event(self, event: ServerSentEvent) -> None:
         self._begun = True
         self.call.expect_event(first=False)
@@ -113,6 +124,9 @@ class _Reading:
         self._events.extend(events)
         if self._first_token is None and any(isinstance(item, _TOKENS) for item in events):
             self._first_token = self.call.elapsed
+        if self._reader.done:
+            self._end()
+            self.may_end_soon = self._failure is None
 
     def _end(self) -> None:
         self.over = True
@@ -144,8 +158,9 @@ class Answer:
                 reading.fail(error)
             else:
                 reading.take(chunk)
-                if chunk is not None and reading.is_whole:
-                    self._read_last_bytes()
+        if reading.may_end_soon:
+            reading.may_end_soon = False
+            self._read_last_bytes()
         event = reading.next_event()
         if event is None:
             raise StopIteration
@@ -208,8 +223,9 @@ class AsyncAnswer:
                 reading.fail(error)
             else:
                 reading.take(chunk)
-                if chunk is not None and reading.is_whole:
-                    await self._read_last_bytes()
+        if reading.may_end_soon:
+            reading.may_end_soon = False
+            await self._read_last_bytes()
         event = reading.next_event()
         if event is None:
             raise StopAsyncIteration

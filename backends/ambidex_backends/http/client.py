@@ -25,8 +25,9 @@ from ambidex.errors import (
 from ambidex.strict_json import StrictJSONError, loads
 
 from .call import Call, Timeouts
-from .content import MAX_ERROR_BYTES, MAX_PLAIN_BYTES, MAX_STREAM_BYTES, Content
+from .content import Content
 from .json_values import as_object
+from .limits import DEFAULT_LIMITS, Limits
 from .secret import Credentials
 from .server_errors import clean, for_response, says_error
 from .transport_errors import translated
@@ -48,6 +49,7 @@ class Ask:
     streams: bool = True
     model: str | None = None
     provider: str | None = None
+    limits: Limits = DEFAULT_LIMITS
 
     @property
     def host(self) -> str:
@@ -169,8 +171,9 @@ class AnyResponse:
         self._raw = raw
         self._ask = ask
         self._chunks: Any = None
-        limit = MAX_STREAM_BYTES if ask.streams else MAX_PLAIN_BYTES
-        self._limit = limit if self._is_wanted() else MAX_ERROR_BYTES
+        self.limits = limits = ask.limits
+        limit = limits.stream_bytes if ask.streams else limits.plain_bytes
+        self._limit = limit if self._is_wanted() else limits.error_bytes
 
     def content(self) -> Content:
         return Content(self.headers.get("content-encoding", ""), self._limit)

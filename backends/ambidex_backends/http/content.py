@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from ambidex.errors import LimitExceeded, MalformedResponse, ProtocolError
 
-MAX_ERROR_BYTES = 1024 * 1024
-MAX_PLAIN_BYTES = 32 * 1024 * 1024
-MAX_STREAM_BYTES = 256 * 1024 * 1024
-"""Of one streamed answer in all; one event of it is limited in `sse.py`."""
+MAX_RATIO = 200
+"""Plain bytes per compressed byte. Server-sent events compress to about a fiftieth; a bomb, to a thousandth."""
 
+_RATIO_COUNTS_FROM = 1024 * 1024
 _PIECE = 64 * 1024
 
 
@@ -24,10 +23,12 @@ class Content:
             raise ProtocolError(f"The server compressed its answer as {encoding[:40]!r}, which was not asked for.")
         self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
         self._limit = limit
+        self._arrived = 0
         self._size = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The next plain pieces. Raises `LimitExceeded`, `MalformedResponse`."""
+        self._arrived += len(chunk)
         for piece in self._plain(chunk):
             self._size += len(piece)
             if self._size > self._limit:
@@ -35,6 +36,12 @@ class Content:
                     f"The answer is larger than {self._limit} bytes; reading stopped.",
                     name="body_bytes",
                     limit=self._limit,
+                )
+            if self._size > _RATIO_COUNTS_FROM and self._size > MAX_RATIO * self._arrived:
+                raise LimitExceeded(
+                    f"The answer is compressed to less than a {MAX_RATIO}th, as no real answer is; reading stopped.",
+                    name="body_bytes",
+                    limit=MAX_RATIO * self._arrived,
                 )
             yield piece
 

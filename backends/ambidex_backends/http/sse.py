@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from ambidex.errors import LimitExceeded
 
-MAX_EVENT_BYTES = 8 * 1024 * 1024
-"""Of one line, and of the data of one event."""
+from .limits import DEFAULT_LIMITS
 
 _LINE_END = re.compile(rb"\r\n?|\n")
 _BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data", b"event", b"id", b"retry")
 _MAX_RETRY_DIGITS = 12
 
 
@@ -31,80 +31,103 @@ class ServerSentEvent:
 
 
 class Decoder:
-    """Incremental: `feed` every chunk; `retry` is the reconnection time in ms that the stream asked for last."""
+    """Incremental: read all that `feed` gives for each chunk.
 
-    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        self.retry: int | None = None
+    `max_event_bytes` is the limit of one line, and of the data of one event. Comments and unknown fields are passed
+    over without being held, so they have no limit of their own.
+    """
+
+    def __init__(self, *, max_event_bytes: int = DEFAULT_LIMITS.event_bytes) -> None:
+        self.retry: int | None = None  # the reconnection time in ms that the stream asked for last
         self._limit = max_event_bytes
-        self._line: list[bytes] = []
-        self._line_size = 0
+        self._line = bytearray()  # what has come of a line whose end has not
+        self._has_colon = False
+        self._passed_over = False
+        self._too_large = False
         self._at_start = True
         self._after_cr = False
         self._event = ""
-        self._data: list[str] = []
-        self._data_size = 0
+        self._data = bytearray()  # each value with a line feed behind it
         self._id = ""
 
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """The events that this chunk completes. Raises `LimitExceeded`."""
-        events: list[ServerSentEvent] = []
-        start = 0
-        if chunk:
-            if self._after_cr and chunk[:1] == b"\n":
-                start = 1
-            self._after_cr = chunk[-1:] == b"\r"
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
+        """The events that this chunk completes, as they are read. Raises `LimitExceeded`, from then on always."""
+        if not chunk:
+            return
+        self._check(0)
+        start = 1 if self._after_cr and chunk[:1] == b"\n" else 0
+        self._after_cr = chunk[-1:] == b"\r"
         for end in _LINE_END.finditer(chunk, start):
-            event = self._take_line(chunk[start : end.start()])
-            if event is not None:
-                events.append(event)
+            line: bytes | bytearray = chunk[start : end.start()]
             start = end.end()
-        self._hold(chunk[start:])
-        return events
+            if self._line or self._passed_over:
+                line = self._rest_of_line(line)
+            if self._at_start:
+                self._at_start = False
+                line = line.removeprefix(_BOM)
+            if line:
+                self._take_line(line)
+            elif self._passed_over:
+                self._passed_over = False
+            else:
+                if self._data:
+                    yield self._event_of_data()
+                self._event = ""
+        if start < len(chunk):
+            self._hold(chunk[start:])
 
-    def _hold(self, piece: bytes) -> None:
-        if piece:
-            self._line.append(piece)
-            self._line_size += len(piece)
-            self._check(self._line_size)
+    def _hold(self, piece: bytes | bytearray) -> None:
+        """A piece of a line whose end has not come."""
+        if self._passed_over:
+            return
+        self._line += piece
+        if not self._has_colon and b":" in piece:
+            self._has_colon = True
+            name = bytes(self._line[: self._line.index(b":")])
+            if (name.removeprefix(_BOM) if self._at_start else name) not in _FIELDS:
+                self._passed_over = True
+                self._line.clear()
+        self._check(len(self._line))
 
-    def _take_line(self, last_piece: bytes) -> ServerSentEvent | None:
-        self._hold(last_piece)
-        line = b"".join(self._line)
-        self._line.clear()
-        self._line_size = 0
-        if self._at_start:
-            self._at_start = False
-            line = line.removeprefix(_BOM)
-        if not line:
-            return self._dispatch()
-        name, _, value = line.partition(b":")
-        self._field(name, value.removeprefix(b" "))
-        return None
+    def _rest_of_line(self, piece: bytes | bytearray) -> bytearray:
+        """The whole line that ends with this piece; empty if it is passed over."""
+        self._hold(piece)
+        line, self._line = self._line, bytearray()
+        self._has_colon = False
+        return line
 
-    def _field(self, name: bytes, value: bytes) -> None:
+    def _take_line(self, line: bytes | bytearray) -> None:
+        colon = line.find(b":")
+        name, start = (line[:colon], colon + 1) if colon >= 0 else (line, len(line))
+        if name not in _FIELDS and colon >= 0:  # an unknown field or, with an empty name, a comment
+            return
+        self._check(len(line))
+        if line[start : start + 1] == b" ":
+            start += 1
         match name:
             case b"data":
-                self._data_size += len(value) + 1
-                self._check(self._data_size)
-                self._data.append(value.decode(errors="replace"))
+                self._check(len(self._data) + len(line) - start + 1)
+                self._data += memoryview(line)[start:]
+                self._data += b"\n"
             case b"event":
-                self._event = value.decode(errors="replace")
-            case b"id" if b"\0" not in value:
-                self._id = value.decode(errors="replace")
-            case b"retry" if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
-                self.retry = int(value)
-            case _:  # a comment (its name is empty) or an unknown field
+                self._event = line[start:].decode(errors="replace")
+            case b"id" if b"\0" not in line:
+                self._id = line[start:].decode(errors="replace")
+            case b"retry" if line[start:].isdigit() and len(line) - start <= _MAX_RETRY_DIGITS:
+                self.retry = int(line[start:])
+            case _:
                 pass
 
-    def _dispatch(self) -> ServerSentEvent | None:
-        event = ServerSentEvent(self._event or "message", "\n".join(self._data), self._id) if self._data else None
-        self._event = ""
-        self._data.clear()
-        self._data_size = 0
-        return event
+    def _event_of_data(self) -> ServerSentEvent:
+        data, self._data = self._data, bytearray()
+        del data[-1:]
+        return ServerSentEvent(self._event or "message", data.decode(errors="replace"), self._id)
 
     def _check(self, size: int) -> None:
-        if size > self._limit:
+        if size > self._limit or self._too_large:
+            self._too_large = True
+            self._line.clear()
+            self._data.clear()
             raise LimitExceeded(
                 f"The server sent an event of more than {self._limit} bytes; reading stopped.",
                 name="event_bytes",
