@@ -46,8 +46,14 @@ class CallEvents:
     def started(self) -> bool:
         return self._name is not None
 
-    def start(self, name: str) -> None:
-        self._id = self._new_id()
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """What was offered, by name; empty if nothing is known of it."""
+        return self._tools
+
+    def start(self, name: str, id: str | None = None) -> None:
+        """A call of `name` begins; `id` is the one in the text, where the family writes ids."""
+        self._id = id or self._new_id()
         self._name = name
         self.events.append(ToolCallStarted(self._index, self._id, name))
 

@@ -7,7 +7,6 @@ blocks, in the order of the calls, for there are no ids. Source: the chat templa
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -15,27 +14,20 @@ from typing import Any
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
-from .call_events import OfferedTools, offered
-from .json_object_calls import JSONObjectCalls, ObjectTags
-from .turn_parser import TurnParser
+from .json_calls import JSONCalls
+from .turn_parser import TurnGrammar
 
 NAMES = ("hermes", "reka_edge", "smollm3")
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
 REASONING = ("<think>", "</think>")
 MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", *REASONING)
 
-_TAGS = ObjectTags("<tool_call>", "</tool_call>")
-
-
-def parser(tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> TurnParser:
-    return TurnParser(
-        opening=_TAGS.opening,
-        body=functools.partial(JSONObjectCalls, _TAGS),
-        reasoning=REASONING,
-        stop_tokens=STOP_TOKENS,
-        tools=offered(tools),
-        starts_in_reasoning=starts_in_reasoning,
-    )
+_GRAMMAR = TurnGrammar(
+    calls={"<tool_call>": JSONCalls(closing=("</tool_call>",), openings=("<tool_call>",))},
+    reasoning=(REASONING,),
+    stop_tokens=STOP_TOKENS,
+)
+parser = _GRAMMAR.parser
 
 
 def render_call(call: ToolCall) -> str:

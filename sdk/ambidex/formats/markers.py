@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 
 class Markers:
     """Some texts to look for, the longest first where one begins another."""
 
-    def __init__(self, markers: Sequence[str]) -> None:
-        self._markers = tuple(markers)
-        self._pattern = re.compile("|".join(map(re.escape, sorted(markers, key=len, reverse=True))) or "(?!)")
-        self._longest = max(map(len, markers), default=0)
+    def __init__(self, markers: Iterable[str]) -> None:
+        longest_first = sorted(set(markers), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+        self._beginnings = {marker[:end] for marker in longest_first for end in range(1, len(marker))}
+        self._longest = max(map(len, longest_first), default=0)
 
-    def search(self, text: str, start: int) -> tuple[int, str | None]:
-        """Where the first marker begins, and which. None: there is none, but one may begin at the place returned."""
-        if found := self._pattern.search(text, start):
-            return found.start(), found[0]
-        return self.partial(text, start), None
+    def search(self, text: str, start: int, *, at_end: bool = False) -> tuple[int, str | None]:
+        """Where the first marker begins, and which. None: there is none, but one may begin at the place returned.
+
+        at_end  no more text will come, so a marker that begins a longer one is found
+        """
+        found = self._pattern.search(text, start)
+        if found is None:
+            return (len(text) if at_end else self.partial(text, start)), None
+        if found.end() == len(text) and found[0] in self._beginnings and not at_end:
+            return found.start(), None
+        return found.start(), found[0]
 
     def partial(self, text: str, start: int) -> int:
         """From where `text`, which holds no whole marker, may begin one; its length if nowhere."""
         for at in range(max(start, len(text) - self._longest + 1), len(text)):
-            if any(marker.startswith(text[at:]) for marker in self._markers):
+            if text[at:] in self._beginnings:
                 return at
         return len(text)

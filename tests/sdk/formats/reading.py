@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ambidex import formats
+from ambidex.accumulator import Accumulator
 from ambidex.events import (
     Event,
     ReasoningDelta,
@@ -19,10 +20,17 @@ from ambidex.events import (
     ToolCallStarted,
 )
 from ambidex.formats import OfferedTools
+from ambidex.messages import Assistant
 
 
-def read(pieces: Iterable[str], tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> list[Event]:
-    parser = formats.get("hermes").parser(tools, starts_in_reasoning=starts_in_reasoning)
+def read(
+    pieces: Iterable[str],
+    tools: OfferedTools | None = None,
+    *,
+    family: str = "hermes",
+    starts_in_reasoning: bool = False,
+) -> list[Event]:
+    parser = formats.get(family).parser(tools, starts_in_reasoning=starts_in_reasoning)
     events: list[Event] = []
     for piece in pieces:
         events += parser.feed(piece)
@@ -51,7 +59,20 @@ def merged(events: Iterable[Event]) -> list[Event]:
     return result
 
 
+def message(events: Iterable[Event]) -> Assistant:
+    so_far = Accumulator()
+    for event in events:
+        so_far.add(event)
+    return so_far.choice().message
+
+
+def cut(text: str, places: Iterable[int]) -> list[str]:
+    """The text in pieces; a place beyond its end counts on from its beginning."""
+    ends = sorted({place % (len(text) + 1) for place in places})
+    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
+
+
 def cases(file: Path, *families: str) -> list[dict[str, Any]]:
-    """The lines of a file of cases that are of these families."""
+    """The lines of a file of cases that are of these families; of all if none is named."""
     lines = file.read_text(encoding="utf-8").splitlines()
-    return [case for line in lines if (case := json.loads(line))["family"] in families]
+    return [case for line in lines if (case := json.loads(line))["family"] in families or not families]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from ambidex import formats
 from ambidex.accumulator import Accumulator
 from ambidex.events import ToolCallDelta, ToolCalled, ToolCallFailed, ToolCallStarted
-from ambidex.formats.json_object_calls import MAX_CALL
+from ambidex.formats.json_calls import MAX_CALL
 
-from .reading import merged, read
+from .reading import cut, merged, read
 
 PIECES = [
     *("<tool_call>", "</tool_call>", "<think>", "</think>", "<|im_end|>", "<tool", "</", "<|im"),
@@ -25,11 +25,6 @@ PIECES = [
     *("{'name': 'f', ", "\"arguments\": {'x': True,},}", '{"name": "f", "parameters": "{\\"a\\":1,}"}', '"name":"g"'),
 ]
 answers = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=14).map("".join)
-
-
-def cut(text: str, places: list[int]) -> list[str]:
-    ends = sorted({place % (len(text) + 1) for place in places})
-    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
 @given(answers, st.lists(st.integers(min_value=0), max_size=8), st.booleans())

@@ -1,0 +1,309 @@
+"""Body kinds 1 and 2: a call is a JSON object, `{"name": ..., "arguments": {...}}`, or a header with the name and then
+the arguments' object.
+
+Strategy: objects are read piece by piece by the lenient reader, which knows where they end, so that tags inside their
+strings are text. The name is told when it is whole, the arguments as they come. Several objects, or an array of them,
+in one block are as many calls. When something was repaired, or the end tag is missing, the call is flagged; when the
+object is broken or cut off, the call fails and its text is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from .call_events import CallEvents
+from .call_object import CallObject, Members
+from .markers import Markers
+
+MAX_CALL = 1 << 20
+"""Characters of one block. A longer call fails, and its raw text is kept up to here."""
+
+MAX_FALSE_START = 1000
+"""Characters without an object after which an opening tag was no call, but text; no header is longer."""
+
+DEFAULT_MEMBERS = Members()
+
+_SPACE = " \t\r\n"
+MAX_SPACE = 1000
+"""Characters of space and separators after a call; what follows them is text."""
+
+_MAX_GAP = 100
+
+
+class Header(NamedTuple):
+    """What stands before the arguments' object."""
+
+    name: str
+    id: str | None = None
+    repaired: bool = False
+
+
+@dataclass(frozen=True)
+class JSONCalls:
+    """How a family writes its calls; makes the body that reads a block of them.
+
+    closing   the tags that may end a block, which are read. None: a block ends with its value
+    openings  tags that end a block whose own end is missing, and are not read
+    wrapper   what a block holds: objects one after the other, or one array of them
+    strict    another wrapper is not repaired, but a problem
+    members   the names of the object's members
+    header    reads what stands between opening tag and object, which then holds the arguments alone; None: malformed
+    padding   characters that may stand around objects, beside space
+    bare      the opening tag is the value's own bracket, and the value may be no call at all, but an answer in JSON
+    """
+
+    closing: Sequence[str] = ()
+    openings: Sequence[str] = ()
+    wrapper: Literal["object", "list"] = "object"
+    strict: bool = False
+    members: Members = DEFAULT_MEMBERS
+    header: Callable[[str], Header | None] | None = None
+    padding: str = ""
+    bare: bool = False
+    ends: Markers = field(init=False)
+    ends_or_object: Markers = field(init=False)
+    skipped: Mapping[int, None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        ends = (*self.openings, *self.closing)
+        object.__setattr__(self, "ends", Markers(ends))
+        object.__setattr__(self, "ends_or_object", Markers((*ends, "{")))
+        object.__setattr__(self, "skipped", dict.fromkeys(map(ord, self.padding)))
+
+    def __call__(self, calls: CallEvents, opening: str, *, tags_in_strings: bool = False) -> JSONBlock:
+        return JSONBlock(self, calls, opening, tags_in_strings=tags_in_strings)
+
+
+class JSONBlock:
+    """Everything between one opening tag and its end: `feed` until `ended`, or `close` at the end of the output.
+
+    Then `text` is what was no call after all, and `rest` what a string without an end had swallowed: to be read once
+    more, with `tags_in_strings=True`.
+    """
+
+    def __init__(self, form: JSONCalls, calls: CallEvents, opening: str, *, tags_in_strings: bool = False) -> None:
+        self.ended = False
+        self.text = ""
+        self.rest = ""
+        self._form = form
+        self._calls = calls
+        self._opening = opening
+        self._tags_in_strings = tags_in_strings
+        self._raw = [opening]
+        self._length = 0
+        self._object: CallObject | None = None
+        self._complete: CallObject | None = None  # waits for what follows it
+        self._is_list = False
+        self._gap = ""  # what stands before, between or after objects, without space
+        self._header: list[str] = []
+        self._is_odd = False  # the wrapper is not as it should be
+        self._is_false_start = False
+        self._problem: str | None = None
+        if form.bare and opening.endswith("{"):
+            self._begin_object()
+            self._inside("{", 0)
+            self._raw = [opening]
+        elif form.bare:
+            self._gap = opening
+
+    def feed(self, text: str, start: int) -> int:
+        """Returns how far it read: to the end of the block, of the text, or to what may be the beginning of a tag."""
+        at = start
+        while at < len(text) and not self.ended:
+            before = (self._object, self._complete, self._problem)
+            if self._object is not None:
+                read = self._inside(text, at)
+            elif self._complete is not None and not self._form.closing:
+                read = self._after(text, at)
+            else:
+                read = self._between(text, at)
+            if read == at and before == (self._object, self._complete, self._problem):
+                break
+            at = read
+        return at
+
+    def close(self, unread: str) -> None:
+        """The output is over: what was begun is cut off, unless its object is complete. `unread` may begin a tag."""
+        if self.ended:
+            return
+        self._keep(unread)
+        self._is_odd |= unread != ""
+        if self._object is not None and self._swallowed() is not None:
+            self._give_up("a string in it does not end")
+        if not self.ended:
+            self._end(None)
+
+    def _between(self, text: str, start: int) -> int:
+        """Outside an object, or after a problem, where only a tag matters."""
+        form = self._form
+        only_tags = self._problem is not None or self._is_false_start
+        at, marker = (form.ends if only_tags else form.ends_or_object).search(text, start)
+        other = text[start:at]
+        self._keep(other)
+        if not only_tags:
+            self._look_at(other)
+            if self._is_false_start:
+                if form.bare or not form.closing:
+                    self._end(None)
+                return at
+        if self._is_false_start and self._length > MAX_FALSE_START:
+            self._end(None)
+        elif marker == "{":
+            self._begin_object()
+            return at if self._object is None else self._inside(text, at)
+        elif marker is not None:
+            self._end(marker)
+            at += len(marker) if marker in form.closing else 0
+        return at
+
+    def _look_at(self, text: str) -> None:
+        """At what stands outside of objects."""
+        if self._form.header is not None and self._complete is None:
+            self._header.append(text)
+            self._is_false_start = self._length > MAX_FALSE_START
+            return
+        words = "".join(text.translate(self._form.skipped).split())
+        if len(self._gap) < _MAX_GAP:
+            self._gap += words
+        self._is_false_start = self._complete is None and bool(words.strip("[,;"))
+
+    def _after(self, text: str, start: int) -> int:
+        """After a complete object, where no closing tag is due."""
+        at = start
+        while at < len(text) and text[at] in (_SPACE + ",;") and len(self.text) + at - start < MAX_SPACE:
+            at += 1
+        self._keep(text[start:at])
+        self.text += text[start:at]
+        if at == len(text):
+            return at
+        if self._is_list:
+            self._gap += self.text.strip(_SPACE)
+        if text[at] == "{":
+            self._gap = self._gap or self.text.strip(_SPACE)
+            self.text = ""
+            self._begin_object()
+        elif self._is_list and text[at] == "]":
+            self._gap += "]"
+            self._keep("]")
+            self.text = ""
+            at += 1
+            self._end(None)
+        else:
+            self._end(None)
+        return at
+
+    def _begin_object(self) -> None:
+        """At an object's bracket."""
+        form = self._form
+        if self._complete is None:
+            self._is_list = self._gap.startswith("[")
+            expected = "[" if form.wrapper == "list" else ""
+            if form.strict and self._gap[:1] != expected:
+                self._problem = f"the call is malformed: it is not {'an array' if expected else 'an object'}"
+                return
+        else:
+            expected = "," if self._is_list else ""
+            self._is_odd |= not self._is_list
+        self._is_odd |= self._gap != expected
+        self._gap = ""
+        if self._complete is not None:
+            self._finish_call()
+            self._raw = [self._opening]
+        named = form.header is not None
+        if form.header is not None:
+            header = form.header("".join(self._header))
+            if header is None:
+                self._problem = "the call is malformed: its name is not where it should be"
+                return
+            self._is_odd |= header.repaired
+            self._calls.start(header.name, header.id)
+        self._object = CallObject(form.members, self._calls, named=named, unsure=form.bare)
+
+    def _inside(self, text: str, start: int) -> int:
+        assert self._object is not None
+        tag_at, tag = self._form.ends.search(text, start) if self._tags_in_strings else (len(text), None)
+        at = self._object.read(text, start, min(tag_at, start + MAX_CALL - self._length))
+        self._keep(text[start:at])
+        if self._object.complete:
+            self._object, self._complete = None, self._object
+        elif self._object.is_other:
+            self._object = None
+            self._is_false_start = True
+            self._end(None)
+        elif self._object.problem is not None:
+            self._give_up(self._object.problem)
+        elif self._length >= MAX_CALL:
+            self._give_up(f"longer than {MAX_CALL} characters")
+        elif tag is not None:
+            self._give_up("a tag stands inside it")
+        return at
+
+    def _keep(self, text: str) -> None:
+        self._raw.append(text[: max(0, MAX_CALL - self._length)])
+        self._length += len(text)
+
+    def _give_up(self, problem: str) -> None:
+        """The object is broken: only a tag ends it now, or has ended it already, inside a string without an end."""
+        is_broken = self._object is not None and not self._object.is_read
+        swallowed = self._swallowed() if is_broken else None
+        self._object = None
+        self._problem = f"the call is malformed: {problem}"
+        if swallowed is not None:
+            at, tag = swallowed
+            raw = "".join(self._raw)
+            end = at + len(tag) if tag in self._form.closing else at
+            self._raw, self.rest = [raw[:end]], raw[end:]
+            self._end(None)
+
+    def _swallowed(self) -> tuple[int, str] | None:
+        """Where the first tag stands in what was read as the object, and which."""
+        at, tag = self._form.ends.search("".join(self._raw), len(self._opening), at_end=True)
+        return None if tag is None else (at, tag)
+
+    def _finish_call(self) -> None:
+        """The object that was complete becomes a call."""
+        assert self._complete is not None
+        self._complete.finish(odd=self._is_odd, raw="".join(self._raw))
+        self._complete = None
+
+    def _end(self, marker: str | None) -> None:
+        """At a tag, at the value's end, or at the end of the output."""
+        self.ended = True
+        closed = marker in self._form.closing
+        if marker is not None and closed:
+            self._raw.append(marker)
+        if self._problem is not None:
+            self._calls.fail("".join(self._raw), self._problem)
+        elif self._object is not None:
+            self._cut_off()
+        elif self._complete is not None:
+            self._is_odd |= not closed and bool(self._form.closing)
+            self._is_odd |= self._gap != ("]" if self._is_list else "")
+            self._finish_call()
+        elif self._is_false_start and not closed:
+            self.text = "".join(self._raw)
+        elif closed:
+            self._call_without_object()
+        elif self._form.bare:
+            self.text = "".join(self._raw)
+        else:
+            self._calls.fail("".join(self._raw), "the call was cut off before it began")
+
+    def _cut_off(self) -> None:
+        if self._form.bare and not self._calls.started:
+            self.text = "".join(self._raw)
+        else:
+            self._calls.fail("".join(self._raw), "the call was cut off before it was complete")
+
+    def _call_without_object(self) -> None:
+        """The tags hold a header, which is a call without arguments, or nothing."""
+        raw = "".join(self._raw)
+        header = self._form.header("".join(self._header)) if self._form.header is not None else None
+        if header is None:
+            self._calls.fail(raw, "there is no JSON object between the tags")
+            return
+        self._calls.start(header.name, header.id)
+        self._calls.arguments("{}")
+        self._calls.complete(repaired=True, raw=raw)

@@ -1,0 +1,69 @@
+"""How well an answer fits a case of the shared data: as TOOLCALLS_README.md there says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ambidex import formats
+from ambidex.messages import Assistant, InvalidToolCall, Text
+
+STOP_TOKENS = ("<|im_end|>", "</s>", "<|call|>", "<|END_OF_TURN_TOKEN|>", "<|end_message|>", "<|return|>", "<|eot_id|>")
+
+OPINIONS: Mapping[str, str] = {
+    "ernie45-7982f810f3": "reasoning is kept apart; the peer's parser of calls alone leaves it in the text",
+}
+"""Cases that are read in another way on purpose, and why."""
+
+
+class Score(NamedTuple):
+    """calls    names and arguments, in order
+    text        the text, what was no valid call told as text, as peers do
+    plain_text  the text alone
+    reasoning   and that no stop token is left in the text
+    """
+
+    calls: bool
+    text: bool
+    plain_text: bool
+    reasoning: bool
+
+    @property
+    def all(self) -> bool:
+        return self.calls and self.text and self.reasoning
+
+
+def score(case: Mapping[str, Any], answer: Assistant) -> Score:
+    expected = case["expected"]
+    called = [{"name": call.name, "arguments": dict(call.arguments)} for call in answer.tool_calls]
+    wanted = [{"name": call["name"], "arguments": call["arguments"]} for call in expected["tool_calls"]]
+    with_raw = "".join(
+        part.raw if isinstance(part, InvalidToolCall) else part.text
+        for part in answer.parts
+        if isinstance(part, (Text, InvalidToolCall))
+    )
+    own = expected["content"].strip()
+    peers = {text.strip() for text in (case.get("content_differs_in") or {}).values()}
+    text, with_raw = answer.text.strip(), with_raw.strip()
+    as_a_peer = own not in (text, with_raw) and (text in peers or with_raw in peers)
+    reasoning = answer.reasoning.strip() == expected["reasoning"].strip() or as_a_peer
+    leaks = any(token in answer.text and token not in expected["content"] for token in STOP_TOKENS)
+    fits = {own, *peers}
+    return Score(same(called, wanted), text in fits or with_raw in fits, text in fits, reasoning and not leaks)
+
+
+def same(one: object, other: object) -> bool:
+    """Equal as JSON: 5 is 5.0, but 1 is not true."""
+    match one, other:
+        case dict(), dict():
+            return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        case list(), list():
+            return len(one) == len(other) and all(map(same, one, other))
+        case (bool(), _) | (_, bool()):
+            return one is other
+        case _:
+            return one == other
+
+
+def parsed(case: Mapping[str, Any]) -> Assistant:
+    return formats.parse(case["family"], case["raw"], case["tools"], starts_in_reasoning=case["starts_in_reasoning"])

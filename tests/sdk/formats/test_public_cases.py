@@ -1,0 +1,82 @@
+"""Every case of the peers' own tests, whole and in pieces, scored as their description says."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ambidex import formats
+from ambidex.events import ToolCallDelta, ToolCallStarted
+
+from .reading import cases, cut, merged, message, read
+from .scoring import OPINIONS, parsed, score
+
+FAMILIES = formats.names()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_public_cases(shared: Path, family: str) -> None:
+    failed = {
+        case["id"]: repr(answer)
+        for case in cases(shared / "data" / "toolcalls_public.jsonl", family)
+        if not score(case, answer := parsed(case)).all
+    }
+    assert {id: why for id, why in failed.items() if id not in OPINIONS} == {}
+    assert {id for id in OPINIONS if id.rpartition("-")[0] == family} <= set(failed)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cut_in_any_way_a_case_is_read_the_same(shared: Path, family: str) -> None:
+    draw = random.Random(family)
+    for file in ("toolcalls_public.jsonl", "toolcalls_disputed.jsonl"):
+        for case in cases(shared / "data" / file, family):
+            raw, starts = case["raw"], case["starts_in_reasoning"]
+
+            def events(pieces: list[str], case: dict[str, Any] = case, starts: bool = starts) -> object:
+                return merged(read(pieces, case["tools"], family=case["family"], starts_in_reasoning=starts))
+
+            whole = events([raw])
+            assert events(list(raw)) == whole
+            for _ in range(3):
+                assert events(cut(raw, draw.choices(range(len(raw) + 1), k=6))) == whole
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_streamed_cases(shared: Path, family: str) -> None:
+    whole = {case["id"]: case for case in cases(shared / "data" / "toolcalls_public.jsonl", family)}
+    for case in cases(shared / "data" / "toolcalls_streaming_public.jsonl", family):
+        starts = case["starts_in_reasoning"]
+        events = read(case["chunks"], case["tools"], family=family, starts_in_reasoning=starts)
+        assert score({**whole[case["case"]], **case}, message(events)).all or case["case"] in OPINIONS, case["id"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_prefix_is_read(shared: Path, family: str) -> None:
+    """Without an exception, and without a call that the whole answer lacks."""
+    for case in cases(shared / "data" / "toolcalls_public.jsonl", family):
+        raw = case["raw"]
+        for end in range(len(raw)):
+            formats.parse(family, raw[:end], case["tools"], starts_in_reasoning=case["starts_in_reasoning"])
+
+
+TOLD_OTHERWISE = (
+    "```json\n<function_call>",  # a fence is no call here: one peer took it for one for a while
+    "tool_calls▁begin｜><｜tool▁call▁begin｜>get_time",
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_told_of_a_call_that_is_not_over(shared: Path, family: str) -> None:
+    for case in cases(shared / "data" / "toolcalls_partial.jsonl", family):
+        starts = bool(case.get("generation_prompt")) and family == "cohere2_moe"
+        if any(text in case["raw"] for text in TOLD_OTHERWISE):
+            continue
+        events = formats.get(family).parser(starts_in_reasoning=starts).feed(case["raw"])
+        told = "".join(event.json for event in events if isinstance(event, ToolCallDelta))
+        names = [event.name for event in events if isinstance(event, ToolCallStarted)]
+        expected = case["expected_so_far"]["tool_calls"]
+        assert names == [call["name"] for call in expected], case
+        assert told == "".join(call["arguments_text"] for call in expected).rstrip(), case
