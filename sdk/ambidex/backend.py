@@ -24,7 +24,16 @@ from .stream import AsyncEventStream, EventStream
 ENTRY_POINT_GROUP = "ambidex.backends"
 
 Observer: TypeAlias = Callable[[Any], None]
-"""Called with every `Request`, event and `AmbidexError` as it passes; what it raises is logged, not raised."""
+"""Called with every `Request`, event, `Retrying` and `AmbidexError` as it passes; what it raises is only logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """Told to observers: a request failed with `error` and is tried again in `wait` seconds, as its try `attempt`."""
+
+    error: AmbidexError
+    attempt: int
+    wait: float
 
 
 @dataclass(frozen=True, slots=True)

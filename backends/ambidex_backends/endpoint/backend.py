@@ -13,12 +13,14 @@ from ambidex.backend import Capabilities, Observer
 from ambidex.errors import ConfigError, MalformedResponse
 from ambidex.option_names import refuses_unknown_options
 from ambidex.request import DEFAULT_TIMEOUT, Request
+from ambidex_backends.http.answer import Plan
 from ambidex_backends.http.chunks import ChunkReader
 from ambidex_backends.http.client import Ask
 from ambidex_backends.http.dialect import DIALECTS, VLLM, DialectName
 from ambidex_backends.http.json_values import as_object, as_text, as_whole, is_list
-from ambidex_backends.http.remote import Plan, RemoteBackend
+from ambidex_backends.http.remote import Connection, RemoteBackend
 from ambidex_backends.http.request_body import chat_body, completion_body, encoded
+from ambidex_backends.http.retry import MAX_ATTEMPTS
 from ambidex_backends.http.routes import Routes
 from ambidex_backends.http.secret import Credentials, Secret
 from ambidex_backends.http.server_errors import clean
@@ -41,6 +43,9 @@ class EndpointBackend(RemoteBackend):
     headers   more headers, which go to this origin only and are kept as secret as the key
     insecure  sends the key over plain http to another machine too; without it that is refused
     connect_timeout, first_event_timeout, idle_timeout   seconds; see `http.call.Timeouts`
+    max_attempts     how often a request is sent at most; what is tried again, `http.retry` says
+    max_concurrency, max_per_minute   requests under way at a time, and begun in a minute; others wait their turn
+    proxy     "http(s)://[user:password@]host:port"; none is taken from the environment
     observe   called with every request, event and error
 
     A server that ignores a field which it does not know cannot be told from one that honours it: what `dialect` takes
@@ -60,13 +65,21 @@ class EndpointBackend(RemoteBackend):
         connect_timeout: float = 10.0,
         first_event_timeout: float = 300.0,
         idle_timeout: float = 120.0,
+        max_attempts: int = MAX_ATTEMPTS,
+        max_concurrency: int | None = None,
+        max_per_minute: float | None = None,
+        proxy: str | None = None,
         observe: Observer | None = None,
     ) -> None:
-        super().__init__(
+        connection = Connection(
             timeout=timeout,
             connect_timeout=connect_timeout,
             first_event_timeout=first_event_timeout,
             idle_timeout=idle_timeout,
+            max_attempts=max_attempts,
+            max_concurrency=max_concurrency,
+            max_per_minute=max_per_minute,
+            proxy=proxy,
             observe=observe,
         )
         if not isinstance(url, str):
@@ -83,6 +96,7 @@ class EndpointBackend(RemoteBackend):
         self._model = model or unquote(fragment) or None
         self._model_is_given = self._model is not None
         self._routes = Routes.from_url(address)
+        super().__init__(str(self._routes), self._model, connection)
         self._dialect = DIALECTS[dialect] if dialect is not None else VLLM
         self._credentials = self._checked_credentials(api_key, headers or {}, insecure)
         self._capabilities = Capabilities(chat=True, prompt=True, n=False, beams=False, processors=False, trace=False)
@@ -98,13 +112,13 @@ class EndpointBackend(RemoteBackend):
     def refresh(self) -> Capabilities:
         """Asks the server which models it serves, and for the context length of this one."""
         question = self._about_models()
-        self._learn(question, self._http.json(question, self._http.call(self._timeout)))
+        self._learn(question, self._fetch(question))
         return self._capabilities
 
     async def arefresh(self) -> Capabilities:
         """The async twin of `refresh`."""
         question = self._about_models()
-        self._learn(question, await self._http.ajson(question, self._http.call(self._timeout)))
+        self._learn(question, await self._afetch(question))
         return self._capabilities
 
     def _checked_credentials(self, api_key: str | None, headers: Mapping[str, str], insecure: bool) -> Credentials:

@@ -1,253 +1,224 @@
-"""What an `EventStream` iterates over: reads the response, decodes it, hands it to a reader, gives its events.
+"""What an `EventStream` iterates over: asks, reads the response, gives its events; sync and async.
 
-The reader is pure and knows the wire (`chunks.py`); here are the clock, the limits and the two ways to wait.
+Until its first event is given out, an answer that fails may be asked for again; after that it never is.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from ambidex.backend import Observer, notify
-from ambidex.errors import AmbidexError, DeadlineExceeded, StreamInterrupted, TransportError
-from ambidex.events import Event, ReasoningDelta, TextDelta, ToolCallStarted
-from ambidex.reply import Timings
+from ambidex.errors import AmbidexError
+from ambidex.events import Event
 
-from .call import Call
-from .client import AnyResponse, AsyncResponse, Response
-from .content import Content
-from .sse import Decoder, ServerSentEvent
+from .attempts import Attempts
+from .client import Ask, AsyncResponse, Http, Response
+from .limiter import Limiter
+from .reading import Reader, Reading
 
 LAST_BYTES_SECONDS = 0.05
 """After `[DONE]`, the end of the body may take so long for its connection to be used again."""
 
 
-class Reader(Protocol):
-    """Turns server-sent events into ours. No I/O.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One request, ready to be sent, and what reads its answer."""
 
-    finished  a finish reason came: the answer is whole, however the connection ends
-    done      nothing more is to be read
-    """
-
-    finished: bool
-    done: bool
-
-    def feed(self, event: ServerSentEvent) -> list[Event]: ...
-
-    def end(self, timings: Timings, request_id: str | None) -> list[Event]:
-        """The last events, with the `Finished`. Raises `IncompleteResponse` when the answer is not whole."""
-        ...
+    ask: Ask
+    reader: Reader
 
 
-class _Reading:
-    """The part without waiting, which both twins share."""
+class _Tries:
+    """What both twins share of asking, and asking again."""
 
-    def __init__(self, response: AnyResponse, reader: Reader, observe: Observer | None) -> None:
-        self.call = response.call
-        self.over = False
-        self.may_end_soon = False  # whole before the end of its body, which must still come
-        self._events: deque[Event] = deque()
-        self._failure: AmbidexError | None = None
-        self._reader = reader
+    def __init__(self, http: Http, attempts: Attempts, limiter: Limiter, observe: Observer | None) -> None:
+        self._http = http
+        self._attempts = attempts
+        self._limiter = limiter
         self._observe = observe
-        self._decoder = Decoder(max_event_bytes=response.limits.event_bytes)
-        self._arrived: Iterator[ServerSentEvent] = iter(())
-        self._response = response
-        self._content: Content | None = None
-        self._request_id = response.headers.get("x-request-id")
-        self._begun = False
-        self._first_token: float | None = None
+        self._reading: Reading | None = None
+        self._has_place = False
+        self._is_committed = False
 
-    @property
-    def must_wait(self) -> bool:
-        """Whether there is nothing to give before more has come."""
-        while not self._events and not self.over:
-            try:
-                event = next(self._arrived, None)
-                if event is None:
-                    return True
-                self._take_event(event)
-            except AmbidexError as error:
-                self.fail(error)
-            self._check_cancelled()
-        return False
+    def abort(self) -> None:
+        """Ends a waiting `next` at once. From any thread."""
+        self._attempts.abort()
 
-    def begin_wait(self) -> None:
-        self.call.expect_event(first=not self._begun)
-        self._check_cancelled()
+    def _given(self, event: Event) -> Event:
+        if not self._is_committed:
+            self._is_committed = True
+            self._attempts.succeeded()
+        notify(self._observe, event)
+        return event
 
-    def take(self, chunk: bytes | None) -> None:
-        """The next piece of the body, None at its end. It is read as far as the events are asked for."""
+    def _failed(self, error: AmbidexError) -> None:
+        """Raises the error, unless the answer may be asked for again."""
+        self._reading = None
         try:
-            content = self._content = self._content or self._response.content()
-        except AmbidexError as error:
-            self.fail(error)
-            return
-        if chunk is None:
-            self._end()
-        else:
-            self._arrived = self._decoded(content.feed(chunk))
+            if self._is_committed:
+                raise error
+            self._attempts.failed(error)
+        except AmbidexError as final:
+            notify(self._observe, final)
+            raise
 
-    def _decoded(self, pieces: Iterator[bytes]) -> Iterator[ServerSentEvent]:
-        for piece in pieces:
-            yield from self._decoder.feed(piece)
-
-    def fail(self, error: AmbidexError) -> None:
-        """What came before the error is given first. After a finish reason, a lost connection loses nothing."""
-        error.request_id = error.request_id or self._request_id
-        self.over, self._failure = True, error
-        if self._reader.finished and isinstance(error, (TransportError, DeadlineExceeded)):
-            self._failure = None
-            self._end()
-
-    def next_event(self) -> Event | None:
-        """The next event; raises the failure after the last one; None at the end."""
-        if self._events:
-            event = self._events.popleft()
-            notify(self._observe, event)
-            return event
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            notify(self._observe, failure)
-            raise failure
-        return None
-
-    def _check_cancelled(self) -> None:
-        if self.call.aborted and not self.over:
-            self.fail(StreamInterrupted("The stream was cancelled.", phase="read", sent=True))
-
-    def _take_event(self, event: ServerSentEvent) -> None:
-        self._begun = True
-        self.call.expect_event(first=False)
-        events = self._reader.feed(event)
-        self._events.extend(events)
-        if self._first_token is None and any(isinstance(item, _TOKENS) for item in events):
-            self._first_token = self.call.elapsed
-        if self._reader.done:
-            self._end()
-            self.may_end_soon = self._failure is None
-
-    def _end(self) -> None:
-        self.over = True
-        timings = Timings(first_token=self._first_token, total=self.call.elapsed)
-        try:
-            self._events.extend(self._reader.end(timings, self._request_id))
-        except AmbidexError as error:
-            self._failure = error
+    def _leave(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            self._limiter.leave()
 
 
-_TOKENS = (TextDelta, ReasoningDelta, ToolCallStarted)
-
-
-class Answer:
+class Answer(_Tries):
     """The sync source: an iterator that `close` may end at any time, also before its first event."""
 
-    def __init__(self, response: Response, reader: Reader, observe: Observer | None) -> None:
-        self._response = response
-        self._reading = _Reading(response, reader, observe)
+    def __init__(
+        self,
+        http: Http,
+        plan: Callable[[], Plan],
+        attempts: Attempts,
+        limiter: Limiter,
+        observe: Observer | None,
+    ) -> None:
+        """Waits for a place. Raises `DeadlineExceeded` where none came free."""
+        super().__init__(http, attempts, limiter, observe)
+        self._plan = plan
+        self._response: Response | None = None
+        limiter.enter(attempts.remaining)
+        self._has_place = True
+
+    @property
+    def is_open(self) -> bool:
+        return self._reading is not None
+
+    def opened(self, response: Response, reader: Reader) -> None:
+        """The answer has begun."""
+        self._response, self._reading = response, Reading(response, reader)
 
     def __next__(self) -> Event:
-        reading = self._reading
-        if reading.must_wait:
-            reading.begin_wait()
-        while reading.must_wait:
+        while True:
             try:
-                chunk = self._response.read()
+                event = self._next_event()
             except AmbidexError as error:
-                reading.fail(error)
+                self._close_response()
+                self._failed(error)
             else:
-                reading.take(chunk)
-        if reading.may_end_soon:
-            reading.may_end_soon = False
-            self._read_last_bytes()
-        event = reading.next_event()
-        if event is None:
-            raise StopIteration
-        return event
+                if event is None:
+                    raise StopIteration
+                return self._given(event)
 
     def __iter__(self) -> Answer:
         return self
 
     def close(self) -> None:
-        self._response.close()
+        self._close_response()
+        self._leave()
 
-    def abort(self) -> None:
-        """Ends a waiting `next` at once. From any thread."""
-        self._reading.call.abort()
-
-    def _read_last_bytes(self) -> None:
-        self._reading.call.expect("idle", LAST_BYTES_SECONDS)
-        try:
-            while self._response.read() is not None:
-                pass
-        except AmbidexError:
-            pass  # the answer is whole; the connection is closed instead of kept
-
-
-class AsyncAnswer:
-    """The async twin; the request is sent when the first event is asked for."""
-
-    def __init__(
-        self, open_: Callable[[AsyncAnswer], Awaitable[tuple[AsyncResponse, Reader]]], observe: Observer | None
-    ) -> None:
-        self._open = open_
-        self._observe = observe
-        self._response: AsyncResponse | None = None
-        self._reading: _Reading | None = None
-        self._call: Call | None = None
-        self._aborted = False
-
-    def carries(self, call: Call) -> Call:
-        """`call` is what `abort` ends from now on."""
-        self._call = call
-        if self._aborted:
-            call.abort()
-        return call
-
-    async def __anext__(self) -> Event:
-        if self._response is None or self._reading is None:
-            try:
-                self._response, reader = await self._open(self)
-            except AmbidexError as error:
-                notify(self._observe, error)
-                raise
-            self._reading = _Reading(self._response, reader, self._observe)
-        reading = self._reading
-        if reading.must_wait:
+    def _next_event(self) -> Event | None:
+        if self._reading is None:
+            self._attempts.begin()
+            plan = self._plan()
+            self.opened(self._http.open(plan.ask, self._attempts.new_call()), plan.reader)
+        reading, response = self._reading, self._response
+        assert reading is not None
+        assert response is not None
+        if reading.needs_more():
             reading.begin_wait()
-        while reading.must_wait:
+        while reading.needs_more():
             try:
-                chunk = await self._response.read()
+                chunk = response.read()
             except AmbidexError as error:
                 reading.fail(error)
             else:
                 reading.take(chunk)
         if reading.may_end_soon:
             reading.may_end_soon = False
-            await self._read_last_bytes()
-        event = reading.next_event()
-        if event is None:
-            raise StopAsyncIteration
-        return event
+            _read_last_bytes(response)
+        return reading.next_event()
+
+    def _close_response(self) -> None:
+        if self._response is not None:
+            self._response.close()
+
+
+class AsyncAnswer(_Tries):
+    """The async twin; the request is sent when the first event is asked for."""
+
+    def __init__(
+        self,
+        http: Http,
+        plan: Callable[[], Awaitable[Plan]],
+        attempts: Attempts,
+        limiter: Limiter,
+        observe: Observer | None,
+    ) -> None:
+        super().__init__(http, attempts, limiter, observe)
+        self._plan = plan
+        self._response: AsyncResponse | None = None
+
+    async def __anext__(self) -> Event:
+        while True:
+            try:
+                event = await self._next_event()
+            except AmbidexError as error:
+                await self._close_response()
+                self._failed(error)
+            else:
+                if event is None:
+                    raise StopAsyncIteration
+                return self._given(event)
 
     def __aiter__(self) -> AsyncAnswer:
         return self
 
     async def aclose(self) -> None:
+        await self._close_response()
+        self._leave()
+
+    async def _next_event(self) -> Event | None:
+        if not self._has_place:
+            await self._limiter.aenter(self._attempts.remaining)
+            self._has_place = True
+        if self._reading is None:
+            await self._attempts.abegin()
+            plan = await self._plan()
+            self._response = await self._http.aopen(plan.ask, self._attempts.new_call())
+            self._reading = Reading(self._response, plan.reader)
+        reading, response = self._reading, self._response
+        assert response is not None
+        if reading.needs_more():
+            reading.begin_wait()
+        while reading.needs_more():
+            try:
+                chunk = await response.read()
+            except AmbidexError as error:
+                reading.fail(error)
+            else:
+                reading.take(chunk)
+        if reading.may_end_soon:
+            reading.may_end_soon = False
+            await _aread_last_bytes(response)
+        return reading.next_event()
+
+    async def _close_response(self) -> None:
         if self._response is not None:
             await self._response.close()
 
-    def abort(self) -> None:
-        self._aborted = True
-        if self._call is not None:
-            self._call.abort()
 
-    async def _read_last_bytes(self) -> None:
-        assert self._response is not None
-        self._response.call.expect("idle", LAST_BYTES_SECONDS)
-        try:
-            while await self._response.read() is not None:
-                pass
-        except AmbidexError:
+def _read_last_bytes(response: Response) -> None:
+    """So that the connection may be used again."""
+    response.call.expect("idle", LAST_BYTES_SECONDS)
+    try:
+        while response.read() is not None:
             pass
+    except AmbidexError:
+        pass  # the answer is whole; the connection is closed instead of kept
+
+
+async def _aread_last_bytes(response: AsyncResponse) -> None:
+    response.call.expect("idle", LAST_BYTES_SECONDS)
+    try:
+        while await response.read() is not None:
+            pass
+    except AmbidexError:
+        pass

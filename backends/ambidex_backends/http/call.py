@@ -38,7 +38,13 @@ class Timeouts:
 
 
 class Call:
-    """The state of one request on the network. Thread-safe where another thread has business: `abort`."""
+    """The state of one exchange on the network. Thread-safe where another thread has business: `abort`.
+
+    phase, sent, received   how far it came; `answered` with the headers
+    is_new_connection       it was opened for this exchange
+    proxied, tunnels        it goes over a proxy; through a tunnel that the proxy is asked for first
+    server_says_retry       what the answer's `x-should-retry` says
+    """
 
     def __init__(self, timeouts: Timeouts, seconds: float, began: float | None = None) -> None:
         """`seconds` is the limit for all of it since `began` (`time.monotonic`; None: now)."""
@@ -47,6 +53,12 @@ class Call:
         self.sent = False
         self.answered = False
         self.aborted = False
+        self.is_new_connection = False
+        self.proxied = False
+        self.tunnels = False
+        self.received = False
+        self.server_says_retry: bool | None = None
+        self._reaches_server = True
         self._timeouts = timeouts
         self._began = now if began is None else began
         self._limits: dict[DeadlineKind, float] = {"total": seconds, "connect": timeouts.connect}
@@ -58,10 +70,28 @@ class Call:
     def elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    def connected(self) -> None:
-        """From here on the wait is for the answer, not for the connection."""
-        if self._ends.pop("connect", None) is not None:
+    @property
+    def lost_idle_connection(self) -> bool:
+        """Whether it went over a connection kept from before which had ended unnoticed: the server saw nothing."""
+        return self.sent and not self.received and not self.is_new_connection
+
+    def connects(self) -> None:
+        """A new connection is made."""
+        self.is_new_connection = True
+        self._reaches_server = not self.tunnels
+
+    def exchanges(self) -> None:
+        """Bytes of HTTP travel: from here on the wait is for the answer, unless they only ask a proxy for a tunnel."""
+        if self._reaches_server and self._ends.pop("connect", None) is not None:
             self.expect("first_byte", self._timeouts.first_event)
+
+    @contextmanager
+    def securing(self) -> Generator[None]:
+        """During a TLS handshake. What was sent before it was no part of the request."""
+        self.phase = "tls"
+        self.sent = self.received = False
+        yield
+        self._reaches_server = True
 
     def expect_event(self, first: bool) -> None:
         """Now begins the wait for an event; the caller's own time between two does not count as idle."""

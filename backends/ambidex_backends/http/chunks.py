@@ -80,6 +80,7 @@ class ChunkReader:
             raise IncompleteResponse(
                 "The answer ended without a finish reason: it was cut off on its way. What came is in .partial.",
                 request_id=request_id,
+                code="no_finish_reason" if self.done else None,
             )
         raw = self._raw_reason or ""
         reason = FINISH_REASONS.get(raw, "other")

@@ -1,6 +1,6 @@
 """The HTTP client that both remote backends use, sync and async; the two halves differ in `await` only.
 
-No redirect is followed, no proxy or netrc of the environment is used, every wait is bounded (`call.py`), every buffer
+No redirect is followed, no proxy or netrc of the environment is read, every wait is bounded (`call.py`), every buffer
 has a limit (`content.py`, `sse.py`), keys go to their own origin (`connection.py`), and no exception of httpx leaves.
 """
 
@@ -24,10 +24,11 @@ from ambidex.errors import (
 )
 from ambidex.strict_json import StrictJSONError, loads
 
-from .call import Call, Timeouts
+from .call import Call
 from .content import Content
 from .json_values import as_object
 from .limits import DEFAULT_LIMITS, Limits
+from .proxy import Proxy
 from .secret import Credentials
 from .server_errors import clean, for_response, says_error
 from .transport_errors import translated
@@ -65,19 +66,16 @@ class Ask:
 class Http:
     """Connections are kept per process and, for the async half (asyncio), per event loop; a fork starts with none."""
 
-    def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
+    def __init__(self, proxy: Proxy | None = None) -> None:
+        self._proxy = proxy
         self._clients: dict[int, httpx.Client] = {}
         self._async_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._closed = False
 
-    def call(self, seconds: float, began: float | None = None) -> Call:
-        """The clock of one request, which may take so many seconds since `began` (None: now)."""
-        return Call(self._timeouts, seconds, began)
-
     def open(self, ask: Ask, call: Call) -> Response:
         """Sends, and reads up to the headers. Raises the error of a refusal; otherwise the body is the caller's."""
         client = self._client()
+        self._route(ask, call)
         try:
             raw = client.send(_request(client, ask, call), stream=True)
         except Exception as problem:
@@ -89,6 +87,7 @@ class Http:
     async def aopen(self, ask: Ask, call: Call) -> AsyncResponse:
         """The async twin of `open`."""
         client = self._async_client()
+        self._route(ask, call)
         try:
             raw = await client.send(_request(client, ask, call), stream=True)
         except Exception as problem:
@@ -126,6 +125,10 @@ class Http:
         if client is not None:
             await client.aclose()
 
+    def _route(self, ask: Ask, call: Call) -> None:
+        call.proxied = self._proxy is not None
+        call.tunnels = call.proxied and ask.url.startswith("https:")
+
     def _client(self) -> httpx.Client:
         self._check_open()
         client = self._clients.get(os.getpid())
@@ -135,7 +138,7 @@ class Http:
             from .connection import Transport
 
             # Two threads may both come here: the one whose client is not kept has opened nothing with it.
-            client = self._clients.setdefault(os.getpid(), httpx.Client(transport=Transport(), **_OPTIONS))
+            client = self._clients.setdefault(os.getpid(), httpx.Client(transport=Transport(self._proxy), **_OPTIONS))
         return client
 
     def _async_client(self) -> httpx.AsyncClient:
@@ -150,7 +153,7 @@ class Http:
             for other in list(self._async_clients):  # what a closed loop has left open, nobody can close any more
                 if other.is_closed():
                     self._async_clients.pop(other, None)
-            client = self._async_clients[loop] = httpx.AsyncClient(transport=AsyncTransport(), **_OPTIONS)
+            client = self._async_clients[loop] = httpx.AsyncClient(transport=AsyncTransport(self._proxy), **_OPTIONS)
         return client
 
     def _check_open(self) -> None:
@@ -158,6 +161,7 @@ class Http:
             raise BackendClosed("The backend was closed: connect again.")
 
 
+_YES_NO = {"true": True, "false": False}
 _OPTIONS: dict[str, Any] = {"trust_env": False, "follow_redirects": False}
 
 
@@ -166,6 +170,7 @@ class AnyResponse:
 
     def __init__(self, raw: httpx.Response, call: Call, ask: Ask) -> None:
         call.answered = True
+        call.server_says_retry = _YES_NO.get(raw.headers.get("x-should-retry", ""))
         self.call = call
         self.headers: Mapping[str, str] = raw.headers
         self._raw = raw

@@ -6,8 +6,8 @@ of a number, and this backend asks it before every single read, write and connec
 
 from __future__ import annotations
 
+import asyncio
 import functools
-import socket
 import ssl
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -19,7 +19,9 @@ import httpx
 
 from ambidex.errors import Phase
 
+from .addresses import look_up, seconds_for
 from .call import Call
+from .proxy import Proxy
 from .secret import Credentials, origin_of
 
 MAX_IDLE_CONNECTIONS = 20
@@ -40,16 +42,18 @@ class Guard(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """By the first address that answers; all of them together within the connect limit."""
+        """By the first address that answers; look-up and all of them together within the connect limit."""
         call = _call(timeout)
+        call.connects()
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = look_up(host, port).result(_seconds(call, httpcore.ConnectTimeout))
+        except TimeoutError:
+            raise httpcore.ConnectTimeout from None
         except OSError as problem:
             raise httpcore.ConnectError(str(problem)) from problem
         call.phase = "connect"
-        addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
         for number, address in enumerate(addresses):
-            seconds = _seconds(call, httpcore.ConnectTimeout) / (len(addresses) - number)
+            seconds = seconds_for(number, len(addresses), _seconds(call, httpcore.ConnectTimeout))
             try:
                 return GuardedStream(self._network.connect_tcp(address, port, seconds, local_address, socket_options))
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -64,7 +68,9 @@ class GuardedStream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with _waiting(timeout, self._stream, "read", httpcore.ReadTimeout) as seconds:
-            return self._stream.read(max_bytes, seconds)
+            data = self._stream.read(max_bytes, seconds)
+        _call(timeout).received |= bool(data)
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with _waiting(timeout, self._stream, "write", httpcore.WriteTimeout) as seconds:
@@ -74,9 +80,9 @@ class GuardedStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         call = _call(timeout)
-        call.phase = "tls"
-        seconds = _seconds(call, httpcore.ConnectTimeout)
-        return GuardedStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
+        with call.securing():
+            seconds = _seconds(call, httpcore.ConnectTimeout)
+            return GuardedStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -86,7 +92,7 @@ class GuardedStream(httpcore.NetworkStream):
 
 
 class AsyncGuard(httpcore.AsyncNetworkBackend):
-    """The async twin of `Guard`; anyio's connect tries the addresses side by side."""
+    """The async twin of `Guard`."""
 
     def __init__(self) -> None:
         self._network = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
@@ -100,10 +106,25 @@ class AsyncGuard(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         call = _call(timeout)
-        seconds = _seconds(call, httpcore.ConnectTimeout)
-        stream = await self._network.connect_tcp(host, port, seconds, local_address, socket_options)
+        call.connects()
+        try:
+            found = asyncio.wrap_future(look_up(host, port))
+            addresses = await asyncio.wait_for(found, _seconds(call, httpcore.ConnectTimeout))
+        except TimeoutError:
+            raise httpcore.ConnectTimeout from None
+        except OSError as problem:
+            raise httpcore.ConnectError(str(problem)) from problem
         call.phase = "connect"
-        return AsyncGuardedStream(stream)
+        for number, address in enumerate(addresses):
+            seconds = seconds_for(number, len(addresses), _seconds(call, httpcore.ConnectTimeout))
+            try:
+                return AsyncGuardedStream(
+                    await self._network.connect_tcp(address, port, seconds, local_address, socket_options)
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if number == len(addresses) - 1:
+                    raise
+        raise httpcore.ConnectError("the name has no address")
 
 
 class AsyncGuardedStream(httpcore.AsyncNetworkStream):
@@ -112,7 +133,9 @@ class AsyncGuardedStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with _waiting(timeout, self._stream, "read", httpcore.ReadTimeout) as seconds:
-            return await self._stream.read(max_bytes, seconds)
+            data = await self._stream.read(max_bytes, seconds)
+        _call(timeout).received |= bool(data)
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with _waiting(timeout, self._stream, "write", httpcore.WriteTimeout) as seconds:
@@ -122,9 +145,9 @@ class AsyncGuardedStream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         call = _call(timeout)
-        call.phase = "tls"
-        seconds = _seconds(call, httpcore.ConnectTimeout)
-        return AsyncGuardedStream(await self._stream.start_tls(ssl_context, server_hostname, seconds))
+        with call.securing():
+            seconds = _seconds(call, httpcore.ConnectTimeout)
+            return AsyncGuardedStream(await self._stream.start_tls(ssl_context, server_hostname, seconds))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -136,13 +159,10 @@ class AsyncGuardedStream(httpcore.AsyncNetworkStream):
 class Transport(httpx.HTTPTransport):
     """httpx's own, on our network. No request waits for a connection: their number is not limited, idle ones are."""
 
-    def __init__(self) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls(),
-            max_connections=None,
-            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE_SECONDS,
-            network_backend=Guard(),
+    def __init__(self, proxy: Proxy | None) -> None:
+        options: dict[str, Any] = {**_POOL, "ssl_context": _tls(), "network_backend": Guard()}
+        self._pool = (
+            httpcore.ConnectionPool(**options) if proxy is None else httpcore.HTTPProxy(**_of(proxy), **options)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -152,17 +172,30 @@ class Transport(httpx.HTTPTransport):
 class AsyncTransport(httpx.AsyncHTTPTransport):
     """The async twin. That none waits in the pool matters here: cancelled there, it blocks httpcore for good."""
 
-    def __init__(self) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_tls(),
-            max_connections=None,
-            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE_SECONDS,
-            network_backend=AsyncGuard(),
+    def __init__(self, proxy: Proxy | None) -> None:
+        options: dict[str, Any] = {**_POOL, "ssl_context": _tls(), "network_backend": AsyncGuard()}
+        self._pool = (
+            httpcore.AsyncConnectionPool(**options)
+            if proxy is None
+            else httpcore.AsyncHTTPProxy(**_of(proxy), **options)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await super().handle_async_request(_with_credentials(request))
+
+
+_POOL: dict[str, Any] = {
+    "max_connections": None,
+    "max_keepalive_connections": MAX_IDLE_CONNECTIONS,
+    "keepalive_expiry": KEEP_ALIVE_SECONDS,
+}
+
+
+def _of(proxy: Proxy) -> dict[str, Any]:
+    """What httpcore wants to know of it."""
+    revealed = None if proxy.credentials is None else tuple(secret.reveal() for secret in proxy.credentials)
+    secured = {"proxy_ssl_context": _tls()} if proxy.address.startswith("https:") else {}
+    return {"proxy_url": proxy.address, "proxy_auth": revealed, **secured}
 
 
 def _with_credentials(request: httpx.Request) -> httpx.Request:
@@ -191,7 +224,7 @@ def _call(timeout: object) -> Call:
 def _waiting(timeout: object, stream: Any, phase: Phase, error: type[httpcore.TimeoutException]) -> Generator[float]:
     """One read or write, and the seconds that it may take."""
     call = _call(timeout)
-    call.connected()
+    call.exchanges()
     with call.waiting_on(stream.get_extra_info("socket"), phase):
         yield _seconds(call, error)
 

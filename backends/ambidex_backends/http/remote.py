@@ -2,92 +2,106 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from ambidex.backend import Capabilities, Observer, last_release, notify
-from ambidex.decoding import check_number
+from ambidex.decoding import check_integer, check_number
 from ambidex.errors import AmbidexError, ConfigError
 from ambidex.reply import Reply
 from ambidex.request import Request
 from ambidex.stream import AsyncEventStream, EventStream, collect
 
-from .answer import Answer, AsyncAnswer, Reader
+from .answer import Answer, AsyncAnswer, Plan
+from .attempts import Attempts
 from .call import Timeouts
-from .client import Ask, AsyncResponse, Http
+from .client import Ask, Http
+from .limiter import Limiter
+from .proxy import Proxy
+from .retry import budget_of
 
 BATCH_CONCURRENCY = 8
 """Requests of one `batch` that are under way at a time."""
 
+PATIENCE = 1.0
+"""Seconds: a longer wait for the next try is left to the stream, which can be cancelled."""
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One request, ready to be sent, and what reads its answer."""
 
-    ask: Ask
-    reader: Reader
+class Connection(TypedDict):
+    """The options that both backends have, as their constructors pass them on."""
+
+    timeout: float
+    connect_timeout: float
+    first_event_timeout: float
+    idle_timeout: float
+    max_attempts: int
+    max_concurrency: int | None
+    max_per_minute: float | None
+    proxy: str | None
+    observe: Observer | None
 
 
 class RemoteBackend:
     """A subclass says what to send (`_plan`) and what must be known before (`_question`, `_learn`); all three pure."""
 
-    def __init__(
-        self,
-        *,
-        timeout: float,
-        connect_timeout: float,
-        first_event_timeout: float,
-        idle_timeout: float,
-        observe: Observer | None,
-    ) -> None:
+    def __init__(self, address: str, model: str | None, connection: Connection) -> None:
+        """`address` and `model` are whose retry budget is spent."""
         try:
-            check_number(timeout, "timeout", above=0.0)
-            timeouts = Timeouts(connect_timeout, first_event_timeout, idle_timeout)
+            check_number(connection["timeout"], "timeout", above=0.0)
+            check_integer(connection["max_attempts"], "max_attempts", at_least=1)
+            check_integer(connection["max_concurrency"], "max_concurrency", at_least=1)
+            check_number(connection["max_per_minute"], "max_per_minute", above=0.0)
+            self._timeouts = Timeouts(
+                connection["connect_timeout"], connection["first_event_timeout"], connection["idle_timeout"]
+            )
         except AmbidexError as problem:
             raise ConfigError(problem.message, param=problem.param) from None
-        self._timeout = timeout
-        self._http = Http(timeouts)
-        self._observe = observe
+        self._timeout = connection["timeout"]
+        self._max_attempts = connection["max_attempts"]
+        self._limiter = Limiter(connection["max_concurrency"], connection["max_per_minute"])
+        self._http = Http(None if connection["proxy"] is None else Proxy.from_url(connection["proxy"]))
+        self._observe = connection["observe"]
+        self._budget = budget_of(address, model)
 
     @property
     def capabilities(self) -> Capabilities:
         raise NotImplementedError
 
     def stream(self, request: Request, /) -> EventStream:
-        """Sends the request and returns when the server begins to answer.
+        """Sends the request and returns when the server begins to answer, or a longer wait for another try begins.
 
-        Raises what was wrong before that (`Unsupported`, `RateLimited`, ...); the stream raises what goes wrong later.
+        Raises what was wrong before that (`Unsupported`, `AuthenticationError`, ...); the stream raises what goes
+        wrong later.
         """
         notify(self._observe, request)
+        attempts, answer = self._attempts(request.timeout), None
         try:
-            seconds, began = self._seconds(request), time.monotonic()
-            while (question := self._question(request)) is not None:
-                self._learn(question, self._http.json(question, self._http.call(seconds, began)))
-            plan = self._plan(request)
-            response = self._http.open(plan.ask, self._http.call(seconds, began))
-            answer = Answer(response, plan.reader, self._observe)
-        except AmbidexError as error:
-            notify(self._observe, error)
+            answer = Answer(
+                self._http, lambda: self._planned(request, attempts), attempts, self._limiter, self._observe
+            )
+            while not answer.is_open and attempts.wait <= PATIENCE:
+                try:
+                    attempts.begin()
+                    plan = self._planned(request, attempts)
+                    answer.opened(self._http.open(plan.ask, attempts.new_call()), plan.reader)
+                except AmbidexError as error:
+                    attempts.failed(error)
+        except BaseException as error:
+            if answer is not None:
+                answer.close()
+            if isinstance(error, AmbidexError):
+                notify(self._observe, error)
             raise
         return EventStream(answer, on_cancel=answer.abort)
 
     def astream(self, request: Request, /) -> AsyncEventStream:
         """The async twin; the request is sent when the first event is asked for."""
         notify(self._observe, request)
-
-        async def open_(source: AsyncAnswer) -> tuple[AsyncResponse, Reader]:
-            seconds, began = self._seconds(request), time.monotonic()
-            while (question := self._question(request)) is not None:
-                call = source.carries(self._http.call(seconds, began))
-                self._learn(question, await self._http.ajson(question, call))
-            plan = self._plan(request)
-            call = source.carries(self._http.call(seconds, began))
-            return await self._http.aopen(plan.ask, call), plan.reader
-
-        answer = AsyncAnswer(open_, self._observe)
+        attempts = self._attempts(request.timeout)
+        answer = AsyncAnswer(
+            self._http, lambda: self._aplanned(request, attempts), attempts, self._limiter, self._observe
+        )
         return AsyncEventStream(answer, on_cancel=answer.abort)
 
     def batch(self, requests: Sequence[Request], /) -> list[Reply[Any] | AmbidexError]:
@@ -116,8 +130,46 @@ class RemoteBackend:
         if last_release(self):
             await self._http.aclose()
 
-    def _seconds(self, request: Request) -> float:
-        return self._timeout if request.timeout is None else request.timeout
+    def _planned(self, request: Request, attempts: Attempts) -> Plan:
+        """The plan, after the server was asked what must be known for it."""
+        while (question := self._question(request)) is not None:
+            self._learn(question, self._http.json(question, attempts.new_call()))
+        return self._plan(request)
+
+    async def _aplanned(self, request: Request, attempts: Attempts) -> Plan:
+        while (question := self._question(request)) is not None:
+            self._learn(question, await self._http.ajson(question, attempts.new_call()))
+        return self._plan(request)
+
+    def _fetch(self, question: Ask) -> Any:
+        """The answer to a question that belongs to no request; tried again like one."""
+        attempts = self._attempts(None)
+        while True:
+            try:
+                attempts.begin()
+                return self._http.json(question, attempts.new_call())
+            except AmbidexError as error:
+                attempts.failed(error)
+
+    async def _afetch(self, question: Ask) -> Any:
+        """The async twin of `_fetch`."""
+        attempts = self._attempts(None)
+        while True:
+            try:
+                await attempts.abegin()
+                return await self._http.ajson(question, attempts.new_call())
+            except AmbidexError as error:
+                attempts.failed(error)
+
+    def _attempts(self, timeout: float | None) -> Attempts:
+        return Attempts(
+            self._timeouts,
+            self._timeout if timeout is None else timeout,
+            most=self._max_attempts,
+            budget=self._budget,
+            limiter=self._limiter,
+            observe=self._observe,
+        )
 
     def _question(self, request: Request) -> Ask | None:
         """What to ask the server before this request can be planned, if anything."""

@@ -27,6 +27,7 @@ from ambidex.errors import (
     NotFound,
     Overloaded,
     PermissionDenied,
+    ProxyError,
     QuotaExceeded,
     RateLimited,
     RequestTooLarge,
@@ -234,6 +235,10 @@ def _by_status(status: int, said: Said, target: str, model: str | None, wait: fl
             if re.search(r"model|repo", names, re.I):
                 return NotFound(text(f"There is no model {model!r} here", "Check its name and who serves it."))
             return NotFound(text(f"There is no route {target}", "Check the base URL, and the name of the model."))
+        case 407:
+            return ProxyError(
+                text("The proxy asks for a user name and password", "Give them in proxy=."), phase="proxy"
+            )
         case 408:
             return DeadlineExceeded(
                 text("The server gave up waiting", "Ask for less, or try again."), kind="server", limit=None

@@ -32,18 +32,31 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
     sent = call.sent
     if any(isinstance(item, (httpx.TimeoutException, TimeoutError)) for item in chain) and call.remaining() <= 0.01:
         return call.expired()  # else it is the system that gave up, long before our limits
-    if isinstance(problem, httpx.ProxyError):
-        return ProxyError("The proxy refused the connection or failed. Check the proxy.", phase="proxy", sent=sent)
-    if call.phase == "tls" or (not sent and any(isinstance(item, ssl.SSLError) for item in chain)):
+    if isinstance(problem, httpx.ProxyError) or (call.proxied and not sent and call.phase in ("dns", "connect")):
+        status = str(problem)[:3]  # what follows are the proxy's own words
+        said = f" It answered {status}." if status.isdecimal() else ""
+        return ProxyError(
+            f"The proxy gave no connection to {host}.{said} Check the proxy and its password.",
+            phase="proxy",
+            sent=False,
+        )
+    is_tls = any(isinstance(item, ssl.SSLError) for item in chain)
+    if call.proxied and call.phase == "tls" and not is_tls:
+        return TransportError(f"The proxy ended the connection to {host}. Try again.", phase="read", sent=False)
+    if call.phase == "tls" or (not sent and is_tls):
         why = next((_tls_words(item) for item in chain if isinstance(item, ssl.SSLError)), "the handshake broke off")
         return TLSError(
             f"No trusted TLS connection to {host}: {why}. Check the address and the server's certificate.",
             phase="tls",
             sent=False,
         )
-    if any(isinstance(item, socket.gaierror) for item in chain):
+    if (unknown := next((item for item in chain if isinstance(item, socket.gaierror)), None)) is not None:
+        passes = unknown.errno in (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM, socket.EAI_MEMORY)
         return ConnectError(
-            f"The name {host} cannot be looked up. Check the address and the network.", phase="dns", sent=False
+            f"The name {host} cannot be looked up. Check the address and the network.",
+            phase="dns",
+            sent=False,
+            code="lookup_failed" if passes else "unknown_name",
         )
     if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout, OSError)) and not sent:
         number = next((item.errno for item in chain if isinstance(item, OSError) and item.errno), None)

@@ -9,11 +9,13 @@ from ambidex.backend import Capabilities, Observer
 from ambidex.errors import AuthenticationError, ConfigError
 from ambidex.option_names import refuses_unknown_options
 from ambidex.request import DEFAULT_TIMEOUT, Request
+from ambidex_backends.http.answer import Plan
 from ambidex_backends.http.chunks import ChunkReader
 from ambidex_backends.http.client import Ask
 from ambidex_backends.http.dialect import ROUTER
-from ambidex_backends.http.remote import Plan, RemoteBackend
+from ambidex_backends.http.remote import Connection, RemoteBackend
 from ambidex_backends.http.request_body import chat_body, completion_body, encoded
+from ambidex_backends.http.retry import MAX_ATTEMPTS
 from ambidex_backends.http.routes import Routes
 from ambidex_backends.http.secret import Credentials, Secret
 from ambidex_backends.http.tool_names import ToolNames
@@ -38,6 +40,9 @@ class HubBackend(RemoteBackend):
     base_url  another router, for instance a test server; None: AMBIDEX_HF_BASE_URL, else Hugging Face's
     timeout   seconds in all for requests that bring no `timeout` of their own
     connect_timeout, first_event_timeout, idle_timeout   seconds; see `http.call.Timeouts`
+    max_attempts     how often a request is sent at most; what is tried again, `http.retry` says
+    max_concurrency, max_per_minute   requests under way at a time, and begun in a minute; others wait their turn
+    proxy     "http(s)://[user:password@]host:port"; none is taken from the environment
     observe   called with every request, event and error
 
     Raw prompts (`Request(prompt=...)`) go to a provider with a completion route, which is looked up once.
@@ -55,17 +60,26 @@ class HubBackend(RemoteBackend):
         connect_timeout: float = 10.0,
         first_event_timeout: float = 300.0,
         idle_timeout: float = 120.0,
+        max_attempts: int = MAX_ATTEMPTS,
+        max_concurrency: int | None = None,
+        max_per_minute: float | None = None,
+        proxy: str | None = None,
         observe: Observer | None = None,
     ) -> None:
-        super().__init__(
+        connection = Connection(
             timeout=timeout,
             connect_timeout=connect_timeout,
             first_event_timeout=first_event_timeout,
             idle_timeout=idle_timeout,
+            max_attempts=max_attempts,
+            max_concurrency=max_concurrency,
+            max_per_minute=max_per_minute,
+            proxy=proxy,
             observe=observe,
         )
         self._name = ModelName.parse(model)
         self._routes = Routes.from_url(base_url or os.environ.get("AMBIDEX_HF_BASE_URL") or ROUTER_URL)
+        super().__init__(str(self._routes), self._name.full, connection)
         self._token = None if token is None else Secret(token, "token")
         if self._token is not None and not (self._routes.is_encrypted or self._routes.is_loopback):
             raise ConfigError(
@@ -85,11 +99,11 @@ class HubBackend(RemoteBackend):
 
     def refresh(self) -> Capabilities:
         """Asks the router what those who serve the model can do."""
-        return self._learn_capabilities(self._http.json(self._about_model(), self._http.call(self._timeout)))
+        return self._learn_capabilities(self._fetch(self._about_model()))
 
     async def arefresh(self) -> Capabilities:
         """The async twin of `refresh`."""
-        return self._learn_capabilities(await self._http.ajson(self._about_model(), self._http.call(self._timeout)))
+        return self._learn_capabilities(await self._afetch(self._about_model()))
 
     def _learn_capabilities(self, data: Any) -> Capabilities:
         self._capabilities = capabilities_of(data, self._name, self._capabilities)

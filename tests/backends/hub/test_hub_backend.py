@@ -13,6 +13,7 @@ import respx
 from tests.servers import Exchange, chat_server, serve, text
 
 from ambidex import errors
+from ambidex.backend import Retrying
 from ambidex.decoding import Sampling
 from ambidex.messages import User
 from ambidex.request import Request
@@ -156,7 +157,7 @@ def test_refusals(
     router: respx.MockRouter, status: int, headers: dict[str, str], body: Any, kind: type[errors.APIError]
 ) -> None:
     router.post(ROUTER).mock(return_value=httpx.Response(status, json=body, headers={"x-request-id": "r-9", **headers}))
-    backend = HubBackend("org/m:groq", token=KEY)
+    backend = HubBackend("org/m:groq", token=KEY, max_attempts=1)
     with pytest.raises(kind) as caught:
         backend.stream(HI)
     backend.close()
@@ -268,20 +269,21 @@ def test_raw_prompts_where_nobody_takes_them(hub: respx.Route) -> None:
 # What is seen from outside.
 
 
-def test_observers_see_the_request_every_event_and_errors() -> None:
+def test_observers_see_the_request_every_event_retries_and_the_error() -> None:
     def script(body: dict[str, Any]) -> Any:
         asked = body["messages"][0]["content"]
         return text("a") if asked == "hi" else lambda exchange: exchange.reply(500, {"error": "no"})
 
     seen: list[Any] = []
     with chat_server(script) as url:
-        backend = HubBackend("org/m", base_url=url, observe=seen.append)
+        backend = HubBackend("org/m", base_url=url, observe=seen.append, max_attempts=2)
         events = list(backend.stream(HI))
         assert seen == [HI, *events]
         seen.clear()
         with pytest.raises(errors.ServerError) as caught:
             backend.stream(Request([User("bad")]))
-        assert seen[1:] == [caught.value]
+        assert [type(item) for item in seen[1:]] == [Retrying, errors.ServerError]
+        assert seen[-1] is caught.value
         backend.close()
 
 

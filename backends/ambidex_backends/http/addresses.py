@@ -1,0 +1,43 @@
+"""Names to addresses within a time limit: the system's own look-up has none, so it runs in a thread of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from concurrent.futures import Future
+
+FIRST_ADDRESS_SECONDS = 1.0
+"""For each address of a name but the last: a dead first one must not use up the time for connecting."""
+
+
+def look_up(host: str, port: int) -> Future[list[str]]:
+    """The addresses of `host`, each once, in the system's order. Fails with `OSError` (`socket.gaierror`)."""
+    found: Future[list[str]] = Future()
+    if _is_address(host):
+        found.set_result([host])
+        return found
+
+    def work() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.set_result(list(dict.fromkeys(str(answer[4][0]) for answer in answers)))
+        except BaseException as problem:
+            found.set_exception(problem)
+
+    # A daemon, and no pool's: nobody can stop a look-up, so nobody may have to wait for it either.
+    threading.Thread(target=work, name="ambidex-dns", daemon=True).start()
+    return found
+
+
+def seconds_for(number: int, of: int, left: float) -> float:
+    """How long to try address `number` (from 0) of so many, with `left` seconds for all that remain."""
+    return left if number == of - 1 else min(FIRST_ADDRESS_SECONDS, left / (of - number))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
