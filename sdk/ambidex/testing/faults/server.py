@@ -290,15 +290,19 @@ def _play(step: Step | None, exchange: Exchange) -> None:
 
 
 def _read_head(reader: BinaryIO) -> tuple[str, str, dict[str, str]] | None:
-    """Method, path and headers of the next request; None when there is none."""
-    parts = reader.readline().decode("latin-1").split(" ")
-    if len(parts) < 3:
+    """Method, path and headers of the next request; None when there is none, or what comes is no HTTP."""
+    first = reader.read(1)
+    if not first.isalpha():  # a TLS handshake, which need not hold an end of line
+        return None
+    method, _, rest = (first + reader.readline()).decode("latin-1").partition(" ")
+    path, _, version = rest.partition(" ")
+    if not version.startswith("HTTP/"):
         return None
     headers: dict[str, str] = {}
     while line := reader.readline().strip():
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
-    return parts[0], parts[1], headers
+    return method, path, headers
 
 
 def _wait_for_the_end(connection: socket.socket) -> None:
