@@ -25,6 +25,7 @@ _HOME = {
     "chat": "Chat",
     "decoding": "Beams Greedy Sampling",
     "errors": "AmbidexError",
+    "fallback": "Fallback",
     "events": "Event Finished ReasoningDelta Restarted TextDelta TokenScored ToolCallDelta ToolCallStarted ToolCalled "
     "ValueDelta",
     "messages": "Assistant Audio Image InvalidToolCall Message Part Reasoning System Text ToolCall ToolResult Url User",
@@ -52,6 +53,7 @@ __all__ = [
     "Choice",
     "Event",
     "EventStream",
+    "Fallback",
     "Finished",
     "Greedy",
     "Image",
@@ -118,6 +120,7 @@ if TYPE_CHECKING:
         ToolCallStarted,
         ValueDelta,
     )
+    from .fallback import Fallback
     from .messages import (
         Assistant,
         Audio,

@@ -60,7 +60,10 @@ class AmbidexError(Exception):
     retry_after  seconds after which the server says to try again
     param        the option or field at fault
     attempts     how many times it was tried
+    errors       what other backends said, where several were asked
     """
+
+    errors: tuple[AmbidexError, ...] = ()
 
     def __init__(
         self,

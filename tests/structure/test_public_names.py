@@ -13,7 +13,7 @@ import ambidex
 MODULES = ("messages", "formats", "templates", "errors", "testing")
 NAMES = (
     *("Chat", "AsyncChat", "Agent", "AsyncAgent", "AgentResult"),
-    *("connect", "Backend", "Capabilities"),
+    *("connect", "Backend", "Capabilities", "Fallback"),
     *("Request", "Greedy", "Sampling", "Beams", "NamedTool", "Special"),
     *("Message", "Part", "System", "User", "Assistant", "ToolResult"),
     *("Text", "Image", "Audio", "Url", "Reasoning", "ToolCall", "InvalidToolCall"),
