@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .failover import Failover, Member
 from .backend import Backend, Capabilities, Observer, notify
 from .circuit import Circuit
 from .conversation import connected
 from .errors import AmbidexError, BackendClosed, ConfigError
 from .events import Event
+from .failover import Failover, Member
 from .option_names import refuses_unknown_options
 from .reply import Reply
 from .request import DEFAULT_TIMEOUT, Request

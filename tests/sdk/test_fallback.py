@@ -13,7 +13,6 @@ import pytest
 
 from ambidex import Assistant, Capabilities, Chat, Fallback, Finished, Request, TextDelta, ToolCall, User, collect
 from ambidex import acollect as read
-from ambidex.failover import CONSEQUENCES, BackendAsked, consequence
 from ambidex.backend import Backend
 from ambidex.errors import (
     AmbidexError,
@@ -37,6 +36,7 @@ from ambidex.errors import (
     TransportError,
     Unsupported,
 )
+from ambidex.failover import CONSEQUENCES, BackendAsked, consequence
 from ambidex.reply import Reply
 from ambidex.stream import EventStream
 from ambidex.testing import ScriptedBackend
