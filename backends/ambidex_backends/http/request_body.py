@@ -11,12 +11,12 @@ from typing import Any, TypeGuard
 
 from ambidex.decoding import Beams, Greedy, Sampling
 from ambidex.errors import InvalidRequest, Unsupported
-from ambidex.messages import to_openai
 from ambidex.output import json_schema
 from ambidex.request import NamedTool, Request, Special
 
-from .dialect import Dialect
+from .dialect import SELF_HOSTED, Dialect
 from .tool_names import to_wire
+from .wire_messages import depend_on_dialect, wire_messages
 
 _OUTPUT_NAME = "answer"
 
@@ -25,33 +25,58 @@ def chat_body(request: Request, model: str, dialect: Dialect) -> dict[str, Any]:
     """The body of POST /v1/chat/completions. `model` stands first, so that a proxy can read it from the start."""
     body = {
         "model": model,
-        "messages": _messages(request, dialect),
+        "messages": wire_messages(request.messages, model, dialect),
         "stream": True,
         "stream_options": {"include_usage": True},
-        **_tools(request),
-        **_output(request),
+        **_tools(request, dialect),
+        **_output(request, dialect),
         **_reasoning(request, dialect),
         **_decoding(request, dialect),
         **_limits(request, dialect.max_tokens),
     }
-    if request.logprobs is not None:
+    if (alternatives := _logprobs(request, dialect)) is not None:
         body["logprobs"] = True
-        body["top_logprobs"] = request.logprobs
+        body["top_logprobs"] = alternatives
     return with_extra(body, request.extra)
+
+
+def depends_on_dialect(request: Request, model: str) -> bool:
+    """Whether kinds of servers are asked differently for this request, or cannot all honour it.
+
+    False for a plain chat, with or without tools, temperature, top_p, seed, limits and log probabilities.
+    """
+    decoding = request.decoding
+    if request.prompt is not None or request.output is not None or request.reasoning is not None:
+        return True
+    if request.tool_choice != "auto" or request.parallel_tool_calls is not None:
+        return True
+    if request.logprobs is not None and request.logprobs > min(kind.top_logprobs for kind in SELF_HOSTED):
+        return True
+    used = [name for name in _SAMPLING if getattr(decoding, name, None) not in (None, ())]
+    if any(name not in _OPENAI_SAMPLING or any(name in kind.lacks for kind in SELF_HOSTED) for name in used):
+        return True
+    return depend_on_dialect(request.messages, model)
 
 
 def completion_body(request: Request, model: str, dialect: Dialect) -> dict[str, Any]:
     """The body of POST /v1/completions, for a raw prompt."""
+    if not dialect.completions:
+        raise Unsupported(
+            f"{dialect.title} puts every prompt into the model's chat template: ask with messages.", param="prompt"
+        )
+    prompt = prompt_on_the_wire(request)
+    if not dialect.token_prompts and not isinstance(prompt, str):
+        raise Unsupported(f"{dialect.title} takes a prompt as text, not as token ids.", param="prompt")
     body = {
         "model": model,
-        "prompt": prompt_on_the_wire(request),
+        "prompt": prompt,
         "stream": True,
         "stream_options": {"include_usage": True},
         **_decoding(request, dialect),
         **_limits(request, "max_tokens"),
     }
-    if request.logprobs is not None:
-        body["logprobs"] = request.logprobs
+    if (alternatives := _logprobs(request, dialect)) is not None:
+        body["logprobs"] = alternatives
     return with_extra(body, request.extra)
 
 
@@ -91,9 +116,6 @@ def refuse_local_only(request: Request) -> None:
             "trace": request.trace,
             "decoding": isinstance(decoding, Beams),
             "processors": bool(decoding and decoding.processors),
-            "banned": bool(decoding and decoding.banned),
-            "no_repeat_ngram": decoding is not None and decoding.no_repeat_ngram is not None,
-            "typical_p": isinstance(decoding, Sampling) and decoding.typical_p is not None,
         },
         "A remote server is asked over OpenAI's wire",
         "A local backend does it; `extra` passes a server's own fields on.",
@@ -165,20 +187,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
-def _messages(request: Request, dialect: Dialect) -> list[dict[str, Any]]:
-    messages = to_openai(request.messages)
-    for message in messages:
-        reasoning = message.pop("reasoning_content", None)
-        if reasoning is not None and dialect.reasoning_field is not None:
-            message[dialect.reasoning_field] = reasoning
-        if message["role"] == "tool":
-            message["name"] = to_wire(message["name"])
-        for call in message.get("tool_calls") or ():
-            call["function"]["name"] = to_wire(call["function"]["name"])
-    return messages
-
-
-def _tools(request: Request) -> dict[str, Any]:
+def _tools(request: Request, dialect: Dialect) -> dict[str, Any]:
     if not request.tools:
         return {}
     tools = [tool.to_openai() for tool in request.tool_list]
@@ -186,30 +195,55 @@ def _tools(request: Request) -> dict[str, Any]:
         tool["function"]["name"] = to_wire(tool["function"]["name"])
     body: dict[str, Any] = {"tools": tools}
     choice = request.tool_choice
+    kind = "named" if isinstance(choice, NamedTool) else choice
+    if kind != "auto" and kind not in dialect.tool_choices:
+        instead = "Leave the tools out." if kind == "none" else "Leave it out, and say in words what is to be called."
+        raise Unsupported(f"{dialect.title} has no tool_choice={choice!r}. {instead}", param="tool_choice")
     if isinstance(choice, NamedTool):
         body["tool_choice"] = {"type": "function", "function": {"name": to_wire(choice.name)}}
     elif choice != "auto":
         body["tool_choice"] = choice
-    if request.parallel_tool_calls is not None:
+    if request.parallel_tool_calls is not None and dialect.parallel:
         body["parallel_tool_calls"] = request.parallel_tool_calls
+    elif request.parallel_tool_calls is False:
+        raise Unsupported(
+            f"{dialect.title} has no parallel_tool_calls: its models call as many tools as they like.",
+            param="parallel_tool_calls",
+        )
     return body
 
 
-def _output(request: Request) -> dict[str, Any]:
+def _output(request: Request, dialect: Dialect) -> dict[str, Any]:
     """The answer's schema. Not `strict`, which some servers take only for schemas in a narrow form."""
     if request.output is None:
         return {}
+    if request.tools and not dialect.output_and_tools:
+        raise Unsupported(f"{dialect.title} takes tools or structured output, not both in one request.", param="output")
     schema = json_schema(request.output)
-    return {"response_format": {"type": "json_schema", "json_schema": {"name": _OUTPUT_NAME, "schema": schema}}}
+    form: dict[str, Any]
+    match dialect.output:
+        case "json_schema":
+            form = {"type": "json_schema", "json_schema": {"name": _OUTPUT_NAME, "schema": schema}}
+        case "flat_json_schema":
+            form = {"type": "json_schema", "schema": schema}
+        case "json_object":
+            form = {"type": "json_object", "schema": schema}
+        case "tgi_grammar":
+            form = {"type": "json_object", "value": schema}
+    return {"response_format": form}
 
 
 def _reasoning(request: Request, dialect: Dialect) -> dict[str, Any]:
     reasoning = request.reasoning
     if reasoning is None:
         return {}
+    way = dialect.effort if isinstance(reasoning, str) else dialect.switch
+    if way is None:
+        raise Unsupported(f"{dialect.title} has no say in how a model reasons. Leave it out.", param="reasoning")
     if isinstance(reasoning, str):
-        return {"reasoning_effort": reasoning}
-    if dialect.reasoning_switch:
+        effort = {"reasoning_effort": reasoning}
+        return {"chat_template_kwargs": effort} if way == "template" else effort
+    if way == "template":
         return {"chat_template_kwargs": {"enable_thinking": reasoning}}
     return {"reasoning_effort": "medium" if reasoning else "none"}
 
@@ -219,23 +253,47 @@ def _decoding(request: Request, dialect: Dialect) -> dict[str, Any]:
     refuse_local_only(request)
     if decoding is None:
         return {}
-    names = ["repetition_penalty", "frequency_penalty", "presence_penalty", "min_tokens"]
-    if isinstance(decoding, Sampling):
-        names += ["temperature", "top_p", "top_k", "min_p", "seed"]
-    body = {name: value for name in names if (value := getattr(decoding, name)) is not None}
-    for name in body:
-        if name not in _OPENAI_SAMPLING and name not in dialect.extras:
+    body: dict[str, Any] = {}
+    for name in _SAMPLING if isinstance(decoding, Sampling) else _SHARED:
+        value = getattr(decoding, name)
+        if value is None or value == ():
+            continue
+        spelling = dialect.extras.get(name, name if name in _OPENAI_SAMPLING else None)
+        if spelling is None or name in dialect.lacks:
             raise Unsupported(
-                f"{dialect.name} has no {name}. Leave it out; `extra` passes a server's own fields on.", param=name
+                f"{dialect.title} has no {name}. Leave it out; `extra` passes a server's own fields on.", param=name
             )
+        body[spelling] = dialect.top_k_off if name == "top_k" and value == 0 else value
+        body |= dialect.beside.get(name, {})
     if isinstance(decoding, Greedy):
         body["temperature"] = 0.0
-    if decoding.logit_bias:
-        body["logit_bias"] = {str(token): bias for token, bias in decoding.logit_bias.items()}
+    if "logit_bias" in body:
+        body["logit_bias"] = {str(token): bias for token, bias in body["logit_bias"].items()}
     return body
 
 
-_OPENAI_SAMPLING = {"frequency_penalty", "presence_penalty", "temperature", "top_p", "seed"}
+_OPENAI_SAMPLING = {"frequency_penalty", "presence_penalty", "temperature", "top_p", "seed", "logit_bias"}
+_SHARED = (
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "min_tokens",
+    "no_repeat_ngram",
+    "banned",
+    "logit_bias",
+)
+_SAMPLING = (*_SHARED, "temperature", "top_p", "top_k", "min_p", "typical_p", "seed")
+
+
+def _logprobs(request: Request, dialect: Dialect) -> int | None:
+    """How many alternatives per token, None without log probabilities."""
+    if request.logprobs is not None and request.logprobs > dialect.top_logprobs:
+        raise Unsupported(
+            f"{dialect.title} gives at most {dialect.top_logprobs} alternatives per token, "
+            f"logprobs={request.logprobs} asks for more.",
+            param="logprobs",
+        )
+    return request.logprobs
 
 
 def _limits(request: Request, max_tokens: str) -> dict[str, Any]:

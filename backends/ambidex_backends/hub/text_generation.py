@@ -38,13 +38,15 @@ def text_generation_body(request: Request) -> dict[str, Any]:
                 "logit_bias": bool(decoding.logit_bias),
                 "min_tokens": decoding.min_tokens is not None,
                 "min_p": isinstance(decoding, Sampling) and decoding.min_p is not None,
+                "no_repeat_ngram": decoding.no_repeat_ngram is not None,
+                "banned": bool(decoding.banned),
             },
             "hf-inference is asked over TGI's text generation",
             "Leave it out, or ask another provider.",
         )
         names = ["repetition_penalty", "frequency_penalty"]
         greedy = isinstance(decoding, Greedy) or (isinstance(decoding, Sampling) and decoding.temperature == 0)
-        names += [] if greedy else ["temperature", "top_k", "top_p", "seed"]
+        names += [] if greedy else ["temperature", "top_k", "top_p", "typical_p", "seed"]
         parameters["do_sample"] = not greedy
         parameters |= {name: value for name in names if (value := getattr(decoding, name)) is not None}
         if not parameters.get("top_k", 1):  # 0 is off; TGI says that by leaving it out
