@@ -14,6 +14,7 @@ FIRST_ADDRESS_SECONDS = 1.0
 def look_up(host: str, port: int) -> Future[list[str]]:
     """The addresses of `host`, each once, in the system's order. Fails with `OSError` (`socket.gaierror`)."""
     found: Future[list[str]] = Future()
+    found.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only be no longer waited for
     if _is_address(host):
         found.set_result([host])
         return found

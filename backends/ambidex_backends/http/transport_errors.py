@@ -41,7 +41,8 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
             sent=False,
         )
     is_tls = any(isinstance(item, ssl.SSLError) for item in chain)
-    if call.proxied and call.phase == "tls" and not is_tls:
+    has_hung_up = not is_tls or any(isinstance(item, ssl.SSLEOFError) for item in chain)
+    if call.proxied and call.phase == "tls" and has_hung_up:
         return TransportError(f"The proxy ended the connection to {host}. Try again.", phase="read", sent=False)
     if call.phase == "tls" or (not sent and is_tls):
         why = next((_tls_words(item) for item in chain if isinstance(item, ssl.SSLError)), "the handshake broke off")
