@@ -15,7 +15,21 @@ from ambidex.events import Event
 from ambidex.messages import Assistant, ToolCall, ToolResult
 from ambidex.tools import Tool
 
-from . import hermes
+from . import (
+    deepseek_v4,
+    deepseek_v32,
+    glm45,
+    glm47,
+    hermes,
+    hunyuan_v3,
+    kimi_k3,
+    longcat,
+    minicpm5,
+    minimax_m2,
+    qwen3_coder,
+    seed_oss,
+    step3,
+)
 from .call_events import OfferedTools
 from .detection import family
 
@@ -73,7 +87,21 @@ class Format(Protocol):
         ...
 
 
-_FORMATS: tuple[Format, ...] = (hermes,)
+_FORMATS: tuple[Format, ...] = (
+    hermes,
+    deepseek_v32,
+    deepseek_v4,
+    glm45,
+    glm47,
+    hunyuan_v3,
+    kimi_k3,
+    longcat,
+    minicpm5,
+    minimax_m2,
+    qwen3_coder,
+    seed_oss,
+    step3,
+)
 _BY_NAME: dict[str, Format] = {name: module for module in _FORMATS for name in module.NAMES}
 
 

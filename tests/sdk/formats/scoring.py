@@ -11,6 +11,8 @@ from ambidex.messages import Assistant, InvalidToolCall, Text
 STOP_TOKENS = ("<|im_end|>", "</s>", "<|call|>", "<|END_OF_TURN_TOKEN|>", "<|end_message|>", "<|return|>", "<|eot_id|>")
 
 OPINIONS: Mapping[str, str] = {
+    "kimi_k3-1ec5267268": "what stands between damaged calls is kept as text",
+    "longcat-d5395eeb1b": "text after a call is kept",
     "ernie45-7982f810f3": "reasoning is kept apart; the peer's parser of calls alone leaves it in the text",
 }
 """Cases that are read in another way on purpose, and why."""

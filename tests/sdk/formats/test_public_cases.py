@@ -65,6 +65,7 @@ def test_every_prefix_is_read(shared: Path, family: str) -> None:
 TOLD_OTHERWISE = (
     "```json\n<function_call>",  # a fence is no call here: one peer took it for one for a while
     "tool_calls▁begin｜><｜tool▁call▁begin｜>get_time",
+    "<parameter=numbers>[1,",  # without a schema a value is text, which is told as it comes
 )
 
 
