@@ -76,6 +76,7 @@ _RULES = (
     Rule("hermes", ("<tool_call>", "tojson")),
     Rule("hermes", ("<tool_call>", '"arguments"')),
     Rule("llama4_pythonic", ("<|header_start|>",)),
+    Rule("pythonic", ("[func_name1(params_name1=",)),
     Rule("llama3_json", ("<|python_tag|>",)),
     Rule("llama3_json", ("ipython",)),
 )

@@ -149,8 +149,10 @@ class LiteralReader:
         bracket = self._stack[-1] if self._stack else None
         if bracket and bracket.opening == "{" and bracket.after == "value" and bracket.is_object is not False:
             colon = _after_space(text, word.end())
+            if colon - word.end() >= MAX_LOOK:
+                return self._fail("space", word.end())
             if colon >= len(text) and not final:
-                return at if colon - at < MAX_LOOK else self._fail("space", word.end())
+                return at
             if text[colon : colon + 1] == ":" or (self._delimiter and text[colon : colon + 1] == "="):
                 self.repaired |= not self._delimiter
                 self._begin_value()
@@ -258,7 +260,9 @@ class LiteralReader:
         """`at` if the string ends before it, the place behind the next quote if Python joins two strings, -1 if the
         quote is a part of the string; None: not known yet."""
         after = _after_space(text, at)
-        if after >= len(text) and not final and after - at < MAX_LOOK:
+        if after - at >= MAX_LOOK:
+            return -1
+        if after >= len(text) and not final:
             return None
         if text[after : after + 1] == self._quote and "\n" in text[at:after]:
             return after + 1
@@ -274,8 +278,10 @@ class LiteralReader:
         if text[at] != ",":
             return text[at] == bracket.closing
         after = _after_space(text, at + 1)
+        if after - at > MAX_LOOK:
+            return False
         if after >= len(text):
-            return None if not final and after - at < MAX_LOOK else final
+            return True if final else None
         if self._delimiter:
             return True
         if bracket.is_object:

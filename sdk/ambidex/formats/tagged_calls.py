@@ -265,6 +265,8 @@ class TaggedBlock:
         """Between two arguments."""
         form = self._form
         at = _after_gap(text, start)
+        if at - start > MAX_GAP:
+            return at
         if text.startswith("{", at) and not self._seen and self._wrapper is None:
             self._reader = LenientReader()
             self._state = self._json_arguments
@@ -296,14 +298,12 @@ class TaggedBlock:
         if written and not self._seen:
             self._seen.add("")
             written = written.removeprefix("{")
-        if reader.problem is not None:
-            return self._break(reader.problem, at)
         if reader.complete:
             self._repaired = True
             self._state = self._in_call
             written = written.removesuffix("}")
         self._calls.arguments(written)
-        return at
+        return at if reader.problem is None else self._break(reader.problem, at)
 
     def _end_call(self, tail: str) -> None:
         """The call is whole; `tail` is what of it was not kept yet."""
