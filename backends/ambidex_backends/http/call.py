@@ -113,20 +113,19 @@ class Call:
         limit = self._limits[kind]
         return DeadlineExceeded(f"{_WHAT_PASSED[kind]} {limit:g} s. {_WHAT_TO_DO[kind]}", kind=kind, limit=limit)
 
-    @contextmanager
-    def waiting_on(self, connection: Any, phase: Phase) -> Generator[None]:
-        """During one read or write; only then may `abort` touch the socket, for afterwards it may serve others."""
+    def begins(self, connection: Any, phase: Phase) -> None:
+        """A read or write, until `ends`; only then may `abort` touch the socket: afterwards it may serve others."""
+        self.exchanges()
         self.phase = phase
         self.sent = self.sent or phase == "write"
         with self._lock:
             self._socket = connection
             if self.aborted:
                 _shut(connection)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._socket = None
+
+    def ends(self) -> None:
+        with self._lock:
+            self._socket = None
 
     def abort(self) -> None:
         """Ends every wait of this call at once. From any thread."""

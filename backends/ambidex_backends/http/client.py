@@ -7,11 +7,12 @@ has a limit (`content.py`, `sse.py`), keys go to their own origin (`connection.p
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from ambidex import __version__
@@ -77,7 +78,7 @@ class Http:
         client = self._client()
         self._route(ask, call)
         try:
-            raw = client.send(_request(client, ask, call), stream=True)
+            raw = client.send(_request(ask, call), stream=True)
         except Exception as problem:
             failure = translated(problem, call, ask.host)
         else:
@@ -89,7 +90,7 @@ class Http:
         client = self._async_client()
         self._route(ask, call)
         try:
-            raw = await client.send(_request(client, ask, call), stream=True)
+            raw = await client.send(_request(ask, call), stream=True)
         except Exception as problem:
             failure = translated(problem, call, ask.host)
         else:
@@ -133,12 +134,10 @@ class Http:
         self._check_open()
         client = self._clients.get(os.getpid())
         if client is None:
-            import httpx
-
-            from .connection import Transport
+            from .connection import Client
 
             # Two threads may both come here: the one whose client is not kept has opened nothing with it.
-            client = self._clients.setdefault(os.getpid(), httpx.Client(transport=Transport(self._proxy), **_OPTIONS))
+            client = self._clients.setdefault(os.getpid(), Client(self._proxy))
         return client
 
     def _async_client(self) -> httpx.AsyncClient:
@@ -146,14 +145,12 @@ class Http:
         loop = asyncio.get_running_loop()
         client = self._async_clients.get(loop)
         if client is None:
-            import httpx
-
-            from .connection import AsyncTransport
+            from .connection import AsyncClient
 
             for other in list(self._async_clients):  # what a closed loop has left open, nobody can close any more
                 if other.is_closed():
                     self._async_clients.pop(other, None)
-            client = self._async_clients[loop] = httpx.AsyncClient(transport=AsyncTransport(self._proxy), **_OPTIONS)
+            client = self._async_clients[loop] = AsyncClient(self._proxy)
         return client
 
     def _check_open(self) -> None:
@@ -162,7 +159,6 @@ class Http:
 
 
 _YES_NO = {"true": True, "false": False}
-_OPTIONS: dict[str, Any] = {"trust_env": False, "follow_redirects": False}
 
 
 class AnyResponse:
@@ -239,7 +235,7 @@ class Response(AnyResponse):
     def read(self) -> bytes | None:
         """The next piece as it came; None at the end."""
         if self._chunks is None:
-            self._chunks = self._raw.iter_raw()
+            self._chunks = iter(cast("httpx.SyncByteStream", self._raw.stream))
         try:
             piece: bytes | None = next(self._chunks, None)
         except Exception as problem:
@@ -275,7 +271,7 @@ class AsyncResponse(AnyResponse):
 
     async def read(self) -> bytes | None:
         if self._chunks is None:
-            self._chunks = self._raw.aiter_raw()
+            self._chunks = aiter(cast("httpx.AsyncByteStream", self._raw.stream))
         try:
             piece: bytes | None = await anext(self._chunks, None)
         except Exception as problem:
@@ -296,24 +292,45 @@ class AsyncResponse(AnyResponse):
             await self._raw.aclose()
 
 
-def _request(client: httpx.Client | httpx.AsyncClient, ask: Ask, call: Call) -> httpx.Request:
-    """Keys are not in it: they are in its extensions, and `connection.py` attaches them."""
-    headers = {
-        "accept": EVENT_STREAM if ask.streams else "application/json",
-        "accept-encoding": "identity",
-        "user-agent": f"ambidex/{__version__}",
-        **({"content-type": "application/json"} if ask.body is not None else {}),
-        **ask.headers,
-    }
-    return client.build_request(
+def _request(ask: Ask, call: Call) -> httpx.Request:
+    """As it goes out, but for keys: they are in its extensions, and `connection.py` attaches them.
+
+    Made here, since httpx's `build_request` takes the same address and headers apart for every request anew.
+    """
+    import httpx
+
+    from .connection import Address
+
+    address = Address.of(ask.url)
+    headers = _headers(address.url.netloc, ask.streams, tuple(ask.headers.items())).copy()
+    if ask.body is not None:
+        headers["content-type"] = "application/json"
+        headers["content-length"] = str(len(ask.body))
+    return httpx.Request(
         "GET" if ask.body is None else "POST",
-        ask.url,
+        address.url,
         headers=headers,
-        content=ask.body,
+        stream=httpx.ByteStream(ask.body or b""),
         extensions={
             "timeout": {"connect": call, "read": call, "write": call, "pool": None},
             "credentials": ask.credentials,
+            "address": address,
         },
+    )
+
+
+@functools.lru_cache(256)
+def _headers(host: bytes, streams: bool, more: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    import httpx
+
+    return httpx.Headers(
+        {
+            "host": host.decode(),
+            "accept": EVENT_STREAM if streams else "application/json",
+            "accept-encoding": "identity",
+            "user-agent": f"ambidex/{__version__}",
+            **dict(more),
+        }
     )
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
-
-from ambidex.errors import Phase
 
 from .addresses import look_up, seconds_for
 from .call import Call
@@ -65,16 +63,27 @@ class Guard(httpcore.NetworkBackend):
 class GuardedStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self._socket = stream.get_extra_info("socket")
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with _waiting(timeout, self._stream, "read", httpcore.ReadTimeout) as seconds:
-            data = self._stream.read(max_bytes, seconds)
-        _call(timeout).received |= bool(data)
+        call = _call(timeout)
+        call.begins(self._socket, "read")
+        try:
+            data = self._stream.read(max_bytes, _seconds(call, httpcore.ReadTimeout))
+        finally:
+            call.ends()
+        call.received |= bool(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with _waiting(timeout, self._stream, "write", httpcore.WriteTimeout) as seconds:
-            self._stream.write(buffer, seconds)
+        if not buffer:  # httpcore writes the end of each body, which has no bytes
+            return
+        call = _call(timeout)
+        call.begins(self._socket, "write")
+        try:
+            self._stream.write(buffer, _seconds(call, httpcore.WriteTimeout))
+        finally:
+            call.ends()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -130,16 +139,27 @@ class AsyncGuard(httpcore.AsyncNetworkBackend):
 class AsyncGuardedStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
+        self._socket = stream.get_extra_info("socket")
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with _waiting(timeout, self._stream, "read", httpcore.ReadTimeout) as seconds:
-            data = await self._stream.read(max_bytes, seconds)
-        _call(timeout).received |= bool(data)
+        call = _call(timeout)
+        call.begins(self._socket, "read")
+        try:
+            data = await self._stream.read(max_bytes, _seconds(call, httpcore.ReadTimeout))
+        finally:
+            call.ends()
+        call.received |= bool(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with _waiting(timeout, self._stream, "write", httpcore.WriteTimeout) as seconds:
-            await self._stream.write(buffer, seconds)
+        if not buffer:
+            return
+        call = _call(timeout)
+        call.begins(self._socket, "write")
+        try:
+            await self._stream.write(buffer, _seconds(call, httpcore.WriteTimeout))
+        finally:
+            call.ends()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -156,8 +176,8 @@ class AsyncGuardedStream(httpcore.AsyncNetworkStream):
         await self._stream.aclose()
 
 
-class Transport(httpx.HTTPTransport):
-    """httpx's own, on our network. No request waits for a connection: their number is not limited, idle ones are."""
+class Transport(httpx.BaseTransport):
+    """Our network under httpx. No request waits for a connection: their number is not limited, idle ones are."""
 
     def __init__(self, proxy: Proxy | None) -> None:
         options: dict[str, Any] = {**_POOL, "ssl_context": _tls(), "network_backend": Guard()}
@@ -166,10 +186,16 @@ class Transport(httpx.HTTPTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return super().handle_request(_with_credentials(request))
+        answer = self._pool.handle_request(_with_credentials(request))
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
+        )
+
+    def close(self) -> None:
+        self._pool.close()
 
 
-class AsyncTransport(httpx.AsyncHTTPTransport):
+class AsyncTransport(httpx.AsyncBaseTransport):
     """The async twin. That none waits in the pool matters here: cancelled there, it blocks httpcore for good."""
 
     def __init__(self, proxy: Proxy | None) -> None:
@@ -181,7 +207,75 @@ class AsyncTransport(httpx.AsyncHTTPTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await super().handle_async_request(_with_credentials(request))
+        answer = await self._pool.handle_async_request(_with_credentials(request))
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_AsyncBody(answer.stream), extensions=answer.extensions
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _AsyncBody(httpx.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _NoCookies(httpx.Cookies):
+    """What a server sets is neither kept nor sent back."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+_NO_COOKIES = _NoCookies()
+
+
+class Client(httpx.Client):
+    """httpx's, on our network: nothing of the environment is read, nothing is followed, nothing is kept."""
+
+    def __init__(self, proxy: Proxy | None) -> None:
+        super().__init__(transport=Transport(proxy), auth=httpx.Auth(), trust_env=False, follow_redirects=False)
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        raise NotImplementedError
+
+
+class AsyncClient(httpx.AsyncClient):
+    """The async twin."""
+
+    def __init__(self, proxy: Proxy | None) -> None:
+        super().__init__(transport=AsyncTransport(proxy), auth=httpx.Auth(), trust_env=False, follow_redirects=False)
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        raise NotImplementedError
 
 
 _POOL: dict[str, Any] = {
@@ -198,15 +292,33 @@ def _of(proxy: Proxy) -> dict[str, Any]:
     return {"proxy_url": proxy.address, "proxy_auth": revealed, **secured}
 
 
-def _with_credentials(request: httpx.Request) -> httpx.Request:
-    """A copy that holds the keys for its origin; the request that errors and callers see never does."""
-    credentials = cast("Credentials | None", request.extensions.get("credentials"))
-    if credentials is None:
-        return request
-    headers = request.headers.copy()
-    headers.update(credentials.for_origin(origin_of(urlsplit(str(request.url)))))
-    return httpx.Request(
-        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL, taken apart once: for httpx, for httpcore, and whose keys may go there."""
+
+    url: httpx.URL
+    target: httpcore.URL
+    origin: str
+
+    @staticmethod
+    @functools.lru_cache(256)
+    def of(url: str) -> Address:
+        """Raises httpx's and Python's errors for what is no URL."""
+        parsed = httpx.URL(url)
+        target = httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
+        return Address(parsed, target, origin_of(urlsplit(url)))
+
+
+def _with_credentials(request: httpx.Request) -> httpcore.Request:
+    """What goes out: with the keys for its origin, which the request that errors and callers see never holds."""
+    address = cast(Address, request.extensions["address"])
+    credentials = cast("Credentials | None", request.extensions["credentials"])
+    headers = request.headers.raw
+    if credentials is not None and (keys := credentials.for_origin(address.origin)):
+        headers = [(name, value) for name, value in headers if name.decode() not in keys]
+        headers += [(name.encode(), value.encode()) for name, value in keys.items()]
+    return httpcore.Request(
+        request.method, address.target, headers=headers, content=request.stream, extensions=request.extensions
     )
 
 
@@ -218,15 +330,6 @@ def _tls() -> ssl.SSLContext:
 
 def _call(timeout: object) -> Call:
     return cast(Call, timeout)  # what client.py has put into the request's `timeout` extension
-
-
-@contextmanager
-def _waiting(timeout: object, stream: Any, phase: Phase, error: type[httpcore.TimeoutException]) -> Generator[float]:
-    """One read or write, and the seconds that it may take."""
-    call = _call(timeout)
-    call.exchanges()
-    with call.waiting_on(stream.get_extra_info("socket"), phase):
-        yield _seconds(call, error)
 
 
 def _seconds(call: Call, error: type[httpcore.TimeoutException]) -> float:

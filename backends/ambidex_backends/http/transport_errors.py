@@ -1,4 +1,4 @@
-"""httpx's, the system's and TLS's exceptions as ours. Their texts can hold a header: few are repeated."""
+"""httpcore's, httpx's, the system's and TLS's exceptions as ours. Their texts can hold a header: few are repeated."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from .server_errors import clean
 
 def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
     """The error of ours to raise instead, outside of the `except`, so that nothing of theirs hangs on it."""
+    import httpcore
     import httpx
 
     if isinstance(problem, AmbidexError):
         return problem
     chain = list(_chain(problem))
     sent = call.sent
-    if any(isinstance(item, (httpx.TimeoutException, TimeoutError)) for item in chain) and call.remaining() <= 0.01:
+    if any(isinstance(item, (httpcore.TimeoutException, TimeoutError)) for item in chain) and call.remaining() <= 0.01:
         return call.expired()  # else it is the system that gave up, long before our limits
-    if isinstance(problem, httpx.ProxyError) or (call.proxied and not sent and call.phase in ("dns", "connect")):
+    if isinstance(problem, httpcore.ProxyError) or (call.proxied and not sent and call.phase in ("dns", "connect")):
         status = str(problem)[:3]  # what follows are the proxy's own words
         said = f" It answered {status}." if status.isdecimal() else ""
         return ProxyError(
@@ -59,7 +60,7 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
             sent=False,
             code="lookup_failed" if passes else "unknown_name",
         )
-    if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout, OSError)) and not sent:
+    if isinstance(problem, (httpcore.ConnectError, httpcore.ConnectTimeout, OSError)) and not sent:
         number = next((item.errno for item in chain if isinstance(item, OSError) and item.errno), None)
         why = os.strerror(number).lower() if number is not None else "no answer"
         return ConnectError(
@@ -67,9 +68,9 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
             phase="connect",
             sent=False,
         )
-    if isinstance(problem, (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, OSError)):
+    if isinstance(problem, (httpcore.NetworkError, httpcore.TimeoutException, httpcore.RemoteProtocolError, OSError)):
         words = str(problem)
-        if isinstance(problem, httpx.RemoteProtocolError) and "disconnected" not in words and "closed" not in words:
+        if isinstance(problem, httpcore.RemoteProtocolError) and "disconnected" not in words and "closed" not in words:
             return ProtocolError(f"{host} does not speak HTTP as it should: {clean(words)[:200]}.")
         kind = StreamInterrupted if call.answered else TransportError
         return kind(
@@ -77,7 +78,7 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
             phase=call.phase,
             sent=sent,
         )
-    if isinstance(problem, (httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError)):
+    if isinstance(problem, (httpcore.LocalProtocolError, httpx.InvalidURL, UnicodeError)):
         return ConfigError(f"The request to {host} cannot be put into HTTP: a header or the address is not valid.")
     return TransportError(f"The request to {host} failed: {type(problem).__name__}.", phase=call.phase, sent=sent)
 
