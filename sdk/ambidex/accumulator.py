@@ -39,7 +39,9 @@ class Accumulator:
             case ValueDelta(value):
                 self._value = value
             case _:
-                self._choices.setdefault(event.choice, _ChoiceSoFar()).add(event)
+                if event.choice not in self._choices:
+                    self._choices[event.choice] = _ChoiceSoFar()
+                self._choices[event.choice].add(event)
 
     def choice(
         self,

@@ -35,10 +35,15 @@ def refuses_unknown_options(error: type[InvalidRequest | ConfigError] = InvalidR
                 if name not in known:
                     raise error(unknown_name_message(cls.__name__, name, known), param=name)
             try:
-                signature.bind(self, *args, **kwargs)
+                original(self, *args, **kwargs)
             except TypeError as problem:
+                if problem.__traceback__ is not None and problem.__traceback__.tb_next is not None:
+                    raise  # from within; arguments that do not fit never got there
+                try:
+                    signature.bind(self, *args, **kwargs)
+                except TypeError as misfit:
+                    problem = misfit
                 raise error(f"{cls.__name__}: {problem}. It takes: {', '.join(known)}.") from None
-            original(self, *args, **kwargs)
 
         setattr(cls, "__init__", checked)  # noqa: B010  # as above
         return cls

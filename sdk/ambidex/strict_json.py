@@ -32,7 +32,7 @@ def loads(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
             raise StrictJSONError(f"not UTF-8 at byte {problem.start}") from None
     _check_depth(text, max_depth)
     try:
-        return _decoder.decode(text)
+        return (_decoder if len(text) <= MAX_INTEGER_DIGITS else _digit_counting_decoder).decode(text)
     except json.JSONDecodeError as problem:
         raise StrictJSONError(str(problem)) from None
     except RecursionError:
@@ -78,4 +78,7 @@ def _constant(name: str) -> NoReturn:
     raise StrictJSONError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant)
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=_real, parse_constant=_constant)
+_digit_counting_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant
+)

@@ -1,10 +1,10 @@
 """What a request and a streamed chunk cost in CPU time, beside bare httpx, openai-python and huggingface_hub.
 
-    .venv/bin/python tests/bench/wire.py [--pairs 2000] [--streams 30] [--chunks 1000]
+    .venv/bin/python tests/bench/wire.py [--pairs 2000] [--streams 20] [--chunks 1000]
 
 The server is another process on loopback and answers everybody with the same words; only this process's CPU time
-counts, so that neither waiting nor the server does. Calls are interleaved, ours beside each peer's; every pair gives
-a ratio, and the median of the ratios is printed. A peer that is not installed is left out, with a line that says so.
+counts, so that neither waiting nor the server does. Ours and one peer's calls alternate; every pair gives a ratio,
+and the median of the ratios is printed. A peer that is not installed is left out, with a line that says so.
 
 A plain request is 1 kB of conversation and 1 kB of answer on a connection that is kept. Ours always asks for a
 stream, so that it gets its answer as four events; the peers ask for one JSON body and get that, `httpx, SSE` for the
@@ -28,10 +28,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 QUESTION = "Which of these words rhyme, and why? " + "bright night kite might sight " * 29
 ANSWER = "They end in the same stressed vowel and the same consonants. " * 11
@@ -90,7 +90,7 @@ def answer(connection: socket.socket, chunks: int) -> None:
     short = head + b"".join(streamed([ANSWER]))
     tokens = streamed(f" token{number % 100}" for number in range(chunks))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with connection, connection.makefile("rb") as reader:
+    with suppress(OSError), connection, connection.makefile("rb") as reader:
         while reader.readline():
             length = 0
             while line := reader.readline().strip().lower():
@@ -236,6 +236,12 @@ def hub_client(url: str, opened: ExitStack) -> Client:
 
 # -- the measurement
 
+Pairs: TypeAlias = list[tuple[float, float]]
+"""CPU seconds of ours and of theirs."""
+
+WARM_UP = 3
+"""Pairs that do not count."""
+
 
 def cpu_seconds(call: Callable[[], object]) -> float:
     """Of all threads of this process."""
@@ -244,37 +250,37 @@ def cpu_seconds(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def measure(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds of each call, one of each per round; without the collector, which would bill one for another."""
-    for call in calls.values():
-        for _ in range(3):
-            call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
+def measure(ours: Callable[[], object], theirs: Callable[[], object], pairs: int) -> Pairs:
+    """CPU seconds, side by side, in turns of who is first; without the collector, which bills one for another."""
+    times: Pairs = []
     gc.collect()
     gc.disable()
     try:
-        for number in range(rounds):
-            for name, call in calls.items():
-                times[name].append(cpu_seconds(call))
-            if number % 50 == 49:
+        for number in range(-WARM_UP, pairs):
+            if number % 2:
+                mine, other = cpu_seconds(ours), cpu_seconds(theirs)
+            else:
+                other, mine = cpu_seconds(theirs), cpu_seconds(ours)
+            if number >= 0:
+                times.append((mine, other))
+            if number % 50 == 0:
                 gc.collect()
     finally:
         gc.enable()
     return times
 
 
-def report(title: str, times: dict[str, list[float]], per: int) -> None:
-    """One line per client: microseconds each, and how many times as much ours costs."""
+def median_ratio(pairs: Pairs) -> float:
+    return statistics.median(mine / other for mine, other in pairs)
+
+
+def report(title: str, found: Mapping[str, Pairs], per: int) -> None:
+    """One line per peer: microseconds of both, and the ratio."""
     print(f"\n{title}")
-    ours = times["ambidex"]
-    for name, theirs in times.items():
-        each = statistics.median(theirs) / per * 1e6
-        ratio = "" if theirs is ours else f"   ambidex / {name} {median_ratio(ours, theirs):5.2f}"
-        print(f"  {name:<16} {each:8.1f} us{ratio}", flush=True)
-
-
-def median_ratio(ours: list[float], theirs: list[float]) -> float:
-    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
+    for peer, pairs in found.items():
+        mine, other = (statistics.median(times) / per * 1e6 for times in zip(*pairs, strict=True))
+        ratio = median_ratio(pairs)
+        print(f"  ambidex {mine:7.1f} us   {peer:<16} {other:7.1f} us   ratio {ratio:5.2f}", flush=True)
 
 
 def clients(url: str, opened: ExitStack) -> list[Client]:
@@ -294,27 +300,34 @@ def version(name: str) -> str:
         return f"no {name}"
 
 
-def compare(pairs: int, streams: int, chunks: int) -> dict[str, dict[str, list[float]]]:
-    """CPU seconds of every call: by workload, then by client."""
-    found: dict[str, dict[str, list[float]]] = {}
+def compare(pairs: int, streams: int, chunks: int) -> dict[str, dict[str, Pairs]]:
+    """By workload and peer."""
     with ExitStack() as opened:
         url = opened.enter_context(server(chunks))
-        every = clients(url, opened)
-        for client in every:
+        ours, *peers = clients(url, opened)
+        for client in (ours, *peers):
             assert client.ask("short") == ANSWER, client.name
             expected = sum(len(f" token{number % 100}") for number in range(chunks))
             assert client.stream("long") == (chunks, expected), client.name
-        plain = {client.name: partial(client.ask, "short") for client in every}
-        found["plain"] = measure({**plain, "httpx, SSE": partial(every[1].stream, "short")}, pairs)
-        for model in ("apart", "long"):
-            found[model] = measure({client.name: partial(client.stream, model) for client in every}, streams)
-    return found
+        ask = partial(ours.ask, "short")
+        plain = {peer.name: measure(ask, partial(peer.ask, "short"), pairs) for peer in peers}
+        plain["httpx, SSE"] = measure(ask, partial(peers[0].stream, "short"), pairs)
+        return {
+            "plain": plain,
+            **{
+                model: {
+                    peer.name: measure(partial(ours.stream, model), partial(peer.stream, model), streams)
+                    for peer in peers
+                }
+                for model in ("apart", "long")
+            },
+        }
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    options.add_argument("--pairs", type=int, default=2000, help="plain requests of each client")
-    options.add_argument("--streams", type=int, default=30, help="streams of each client")
+    options.add_argument("--pairs", type=int, default=2000, help="plain requests beside each peer")
+    options.add_argument("--streams", type=int, default=20, help="streams beside each peer")
     options.add_argument("--chunks", type=int, default=1000, help="chunks in a stream")
     options.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     chosen = options.parse_args()
@@ -325,10 +338,10 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(map(version, libraries)))
     found = compare(chosen.pairs, chosen.streams, chosen.chunks)
-    report(f"plain request, CPU each, {chosen.pairs} of each (ambidex: a stream of 4 events)", found["plain"], 1)
-    of_each = f"{chosen.streams} streams of {chosen.chunks} for each"
-    report(f"streamed chunk, each by itself, CPU each, {of_each}", found["apart"], chosen.chunks)
-    report(f"streamed chunk, all at once, CPU each, {of_each}", found["long"], chosen.chunks)
+    report(f"plain request, {chosen.pairs} pairs (ambidex: a stream of 4 events)", found["plain"], 1)
+    of_each = f"{chosen.streams} pairs of streams of {chosen.chunks}"
+    report(f"streamed chunk, each by itself, {of_each}", found["apart"], chosen.chunks)
+    report(f"streamed chunk, all at once, {of_each}", found["long"], chosen.chunks)
 
 
 if __name__ == "__main__":

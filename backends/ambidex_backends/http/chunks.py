@@ -57,10 +57,11 @@ class ChunkReader:
         self._chunk_id: str | None = None
 
     def feed(self, event: ServerSentEvent) -> list[Event]:
-        if event.data.strip() == "[DONE]":
+        text = event.data.strip()
+        if text == "[DONE]":
             self.done = True
             return []
-        if not event.data.strip():
+        if not text:
             return []
         data = read_json(event)
         if event.event == "error" or says_error(data):
@@ -112,17 +113,18 @@ class ChunkReader:
             raise MalformedResponse("The server sent a delta that is no object.")
         events: list[Event] = []
         reasoning = as_text(fields.get("reasoning_content")) or as_text(fields.get("reasoning"))
-        if text := self._reasoning.feed(reasoning):
+        if reasoning and (text := self._reasoning.feed(reasoning)):
             events.append(ReasoningDelta(text))
         content = _content(fields.get("content")) or as_text(fields.get("refusal")) or as_text(choice.get("text"))
-        if text := self._text.feed(content):
+        if content and (text := self._text.feed(content)):
             events.append(TextDelta(text))
         calls = fields.get("tool_calls")
         if fields.get("function_call"):  # the older form: one call, without id
             calls = {"index": 0, "function": fields["function_call"]}
         if calls:
             events += self._held_text() + self._calls.feed(calls)
-        events += [TokenScored(score) for score in read_scores(choice.get("logprobs"))]
+        if logprobs := choice.get("logprobs"):
+            events += [TokenScored(score) for score in read_scores(logprobs)]
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             self.finished = True
@@ -181,6 +183,8 @@ def read_usage(data: Any) -> Usage | None:
 
 def _content(value: Any) -> str:
     """Text, or the text parts of a list of parts."""
+    if isinstance(value, str):
+        return value
     if is_list(value):
         return "".join(as_text(as_object(part).get("text")) for part in value)
     return as_text(value)

@@ -24,6 +24,7 @@ from .secret import Credentials, origin_of
 
 MAX_IDLE_CONNECTIONS = 20
 KEEP_ALIVE_SECONDS = 30.0
+MAX_HELD_BYTES = 16 * 1024
 
 
 class Guard(httpcore.NetworkBackend):
@@ -64,9 +65,12 @@ class GuardedStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
         self._socket = stream.get_extra_info("socket")
+        self._held = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         call = _call(timeout)
+        if self._held:
+            self.write(b"", timeout)
         call.begins(self._socket, "read")
         try:
             data = self._stream.read(max_bytes, _seconds(call, httpcore.ReadTimeout))
@@ -76,12 +80,19 @@ class GuardedStream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:  # httpcore writes the end of each body, which has no bytes
+        """Small pieces are held until the empty one with which httpcore ends a body: they leave in one packet."""
+        if buffer and len(self._held) + len(buffer) <= MAX_HELD_BYTES:
+            self._held += buffer
             return
-        call = _call(timeout)
+        held, self._held = self._held, b""
+        for piece in (held, buffer):
+            if piece:
+                self._send(piece, _call(timeout))
+
+    def _send(self, piece: bytes, call: Call) -> None:
         call.begins(self._socket, "write")
         try:
-            self._stream.write(buffer, _seconds(call, httpcore.WriteTimeout))
+            self._stream.write(piece, _seconds(call, httpcore.WriteTimeout))
         finally:
             call.ends()
 
@@ -140,9 +151,12 @@ class AsyncGuardedStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._socket = stream.get_extra_info("socket")
+        self._held = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         call = _call(timeout)
+        if self._held:
+            await self.write(b"", timeout)
         call.begins(self._socket, "read")
         try:
             data = await self._stream.read(max_bytes, _seconds(call, httpcore.ReadTimeout))
@@ -152,12 +166,18 @@ class AsyncGuardedStream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
+        if buffer and len(self._held) + len(buffer) <= MAX_HELD_BYTES:
+            self._held += buffer
             return
-        call = _call(timeout)
+        held, self._held = self._held, b""
+        for piece in (held, buffer):
+            if piece:
+                await self._send(piece, _call(timeout))
+
+    async def _send(self, piece: bytes, call: Call) -> None:
         call.begins(self._socket, "write")
         try:
-            await self._stream.write(buffer, _seconds(call, httpcore.WriteTimeout))
+            await self._stream.write(piece, _seconds(call, httpcore.WriteTimeout))
         finally:
             call.ends()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ambidex.errors import LimitExceeded, MalformedResponse, ProtocolError
 
@@ -26,17 +26,26 @@ class Content:
         self._arrived = 0
         self._size = 0
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The next plain pieces. Raises `LimitExceeded`, `MalformedResponse`."""
+    def feed(self, chunk: bytes) -> Iterable[bytes]:
+        """The next plain pieces. Raises `LimitExceeded`, `MalformedResponse`, at the latest when they are read."""
+        if self._inflater is not None:
+            return self._inflated(chunk)
+        self._count(len(chunk))
+        return (chunk,)
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > self._limit:
+            raise LimitExceeded(
+                f"The answer is larger than {self._limit} bytes; reading stopped.",
+                name="body_bytes",
+                limit=self._limit,
+            )
+
+    def _inflated(self, chunk: bytes) -> Iterator[bytes]:
         self._arrived += len(chunk)
-        for piece in self._plain(chunk):
-            self._size += len(piece)
-            if self._size > self._limit:
-                raise LimitExceeded(
-                    f"The answer is larger than {self._limit} bytes; reading stopped.",
-                    name="body_bytes",
-                    limit=self._limit,
-                )
+        for piece in self._pieces(chunk):
+            self._count(len(piece))
             if self._size > _RATIO_COUNTS_FROM and self._size > MAX_RATIO * self._arrived:
                 raise LimitExceeded(
                     f"The answer is compressed to less than a {MAX_RATIO}th, as no real answer is; reading stopped.",
@@ -45,16 +54,15 @@ class Content:
                 )
             yield piece
 
-    def _plain(self, chunk: bytes) -> Iterator[bytes]:
-        if self._inflater is None:
-            yield chunk
-            return
-        while not self._inflater.eof:
+    def _pieces(self, chunk: bytes) -> Iterator[bytes]:
+        inflater = self._inflater
+        assert inflater is not None
+        while not inflater.eof:
             try:
-                piece = self._inflater.decompress(chunk, _PIECE)
+                piece = inflater.decompress(chunk, _PIECE)
             except zlib.error:
                 raise MalformedResponse("The answer says that it is gzip, but it is not.") from None
             if not piece:  # there was room for more, so all of the chunk is used up
                 return
             yield piece
-            chunk = self._inflater.unconsumed_tail
+            chunk = inflater.unconsumed_tail

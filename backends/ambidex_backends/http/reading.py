@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import Protocol
 
 from ambidex.errors import AmbidexError, DeadlineExceeded, StreamInterrupted, TransportError
@@ -74,17 +75,12 @@ class Reading:
         """The next piece of the body, None at its end. It is read as far as the events are asked for."""
         try:
             content = self._content = self._content or self._response.content()
+            if chunk is None:
+                self._end()
+            else:
+                self._arrived = chain.from_iterable(map(self._decoder.feed, content.feed(chunk)))
         except AmbidexError as error:
             self.fail(error)
-            return
-        if chunk is None:
-            self._end()
-        else:
-            self._arrived = self._decoded(content.feed(chunk))
-
-    def _decoded(self, pieces: Iterator[bytes]) -> Iterator[ServerSentEvent]:
-        for piece in pieces:
-            yield from self._decoder.feed(piece)
 
     def fail(self, error: AmbidexError) -> None:
         """What came before the error is given first. After a finish reason, a lost connection loses nothing."""

@@ -22,6 +22,8 @@ class WholeText:
 
 
 def _joined(text: str) -> str:
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
