@@ -71,7 +71,8 @@ class Attempts:
                 self._wake = lambda: loop.call_soon_threadsafe(awake.set)
             if not self._aborted.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(awake.wait(), self.wait)
+                    async with asyncio.timeout(self.wait):  # not wait_for, which on Python 3.11 can swallow a cancel
+                        await awake.wait()
             self._wake = None
         self._count()
 
@@ -85,7 +86,7 @@ class Attempts:
     def failed(self, error: AmbidexError) -> None:
         """Raises `error` if it is the last word; else the next try may begin in `wait` seconds."""
         error.attempts = max(1, self._number)
-        if self.call.lost_idle_connection and isinstance(error, TransportError):
+        if self.call.lost_idle_connection and isinstance(error, TransportError) and not self._aborted.is_set():
             self._number -= 1  # nothing was tried
             self.wait = 0.0
             return

@@ -128,8 +128,9 @@ class AsyncGuard(httpcore.AsyncNetworkBackend):
         call = _call(timeout)
         call.connects()
         try:
-            found = asyncio.wrap_future(look_up(host, port))
-            addresses = await asyncio.wait_for(found, _seconds(call, httpcore.ConnectTimeout))
+            # Not wait_for: on Python 3.11 it swallows a cancel that comes when the future is just done.
+            async with asyncio.timeout(_seconds(call, httpcore.ConnectTimeout)):
+                addresses = await asyncio.wrap_future(look_up(host, port))
         except TimeoutError:
             raise httpcore.ConnectTimeout from None
         except OSError as problem:
