@@ -77,6 +77,8 @@ _RULES = (
     Rule("hermes", ("<tool_call>", '"arguments"')),
     Rule("llama4_pythonic", ("<|header_start|>",)),
     Rule("pythonic", ("[func_name1(params_name1=",)),
+    Rule("xlam", ("xLAM",)),
+    Rule("phi4_mini", ("<|tool|>", "<|/tool|>")),
     Rule("llama3_json", ("<|python_tag|>",)),
     Rule("llama3_json", ("ipython",)),
 )

@@ -17,8 +17,8 @@ from ambidex.tools import Tool
 from .json_calls import JSONCalls
 from .turn_parser import TurnGrammar
 
-NAMES = ("hermes", "reka_edge", "smollm3")
-STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
+NAMES = ("hermes", "granite4", "reka_edge", "smollm3")
+STOP_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>")
 REASONING = ("<think>", "</think>")
 MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", *REASONING)
 

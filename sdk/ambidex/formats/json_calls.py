@@ -48,10 +48,12 @@ class JSONCalls:
     openings  tags that end a block whose own end is missing, and are not read
     wrapper   what a block holds: objects one after the other, or one array of them
     strict    another wrapper is not repaired, but a problem
+    unsure    what the opening tag begins may be no call at all, but an answer in JSON; a bracket is a tag here
+    may_be_empty  a block with nothing in it is none
     members   the names of the object's members
-    header    reads what stands between opening tag and object, which then holds the arguments alone; None: malformed
+    header    reads what stands between opening tag and object, which then holds the arguments alone; None: malformed,
+              unless there is nothing but the wrapper, and the object has a name among its members
     padding   characters that may stand around objects, beside space
-    bare      the opening tag is the value's own bracket, and the value may be no call at all, but an answer in JSON
     """
 
     closing: Sequence[str] = ()
@@ -61,7 +63,8 @@ class JSONCalls:
     members: Members = DEFAULT_MEMBERS
     header: Callable[[str], Header | None] | None = None
     padding: str = ""
-    bare: bool = False
+    unsure: bool = False
+    may_be_empty: bool = False
     ends: Markers = field(init=False)
     ends_or_object: Markers = field(init=False)
     skipped: Mapping[int, None] = field(init=False)
@@ -96,17 +99,18 @@ class JSONBlock:
         self._object: CallObject | None = None
         self._complete: CallObject | None = None  # waits for what follows it
         self._is_list = False
+        self._is_named = False  # by the header
         self._gap = ""  # what stands before, between or after objects, without space
         self._header: list[str] = []
         self._is_odd = False  # the wrapper is not as it should be
         self._is_false_start = False
         self._problem: str | None = None
-        if form.bare and opening.endswith("{"):
+        if opening == "{":
             self._begin_object()
             self._inside("{", 0)
             self._raw = [opening]
-        elif form.bare:
-            self._gap = opening
+        elif opening.endswith("\n[") or opening == "[":
+            self._gap = "["
 
     def feed(self, text: str, start: int) -> int:
         """Returns how far it read: to the end of the block, of the text, or to what may be the beginning of a tag."""
@@ -145,7 +149,7 @@ class JSONBlock:
         if not only_tags:
             self._look_at(other)
             if self._is_false_start:
-                if form.bare or not form.closing:
+                if form.unsure or not form.closing:
                     self._end(None)
                 return at
         if self._is_false_start and self._length > MAX_FALSE_START:
@@ -171,6 +175,9 @@ class JSONBlock:
 
     def _after(self, text: str, start: int) -> int:
         """After a complete object, where no closing tag is due."""
+        if self._is_named:
+            self._end(None)
+            return start
         at = start
         while at < len(text) and text[at] in (_SPACE + ",;") and len(self.text) + at - start < MAX_SPACE:
             at += 1
@@ -198,28 +205,37 @@ class JSONBlock:
         """At an object's bracket."""
         form = self._form
         if self._complete is None:
-            self._is_list = self._gap.startswith("[")
-            expected = "[" if form.wrapper == "list" else ""
-            if form.strict and self._gap[:1] != expected:
-                self._problem = f"the call is malformed: it is not {'an array' if expected else 'an object'}"
-                return
+            self._begin_block()
         else:
-            expected = "," if self._is_list else ""
-            self._is_odd |= not self._is_list
-        self._is_odd |= self._gap != expected
-        self._gap = ""
-        if self._complete is not None:
+            self._is_odd |= not self._is_list or self._gap != ","
             self._finish_call()
-            self._raw = [self._opening]
-        named = form.header is not None
+            self._raw = [] if form.unsure else [self._opening]
+            self._is_named = False
+        self._gap = ""
+        if self._problem is None:
+            self._object = CallObject(form.members, self._calls, named=self._is_named, unsure=form.unsure)
+
+    def _begin_block(self) -> None:
+        """Before the first object: the header, or the wrapper."""
+        form = self._form
+        header = None
         if form.header is not None:
-            header = form.header("".join(self._header))
-            if header is None:
+            written = "".join(self._header)
+            header = form.header(written)
+            self._gap = "" if header else "".join(written.translate(form.skipped).split())
+            if self._gap not in ("", "["):
                 self._problem = "the call is malformed: its name is not where it should be"
                 return
+        self._is_list = self._gap.startswith("[")
+        expected = "[" if form.wrapper == "list" else ""
+        if form.strict and self._gap[:1] != expected:
+            self._problem = f"the call is malformed: it is not {'an array' if expected else 'an object'}"
+            return
+        self._is_odd |= self._gap != expected or (form.header is not None and header is None and not expected)
+        if header is not None:
+            self._is_named = True
             self._is_odd |= header.repaired
             self._calls.start(header.name, header.id)
-        self._object = CallObject(form.members, self._calls, named=named, unsure=form.bare)
 
     def _inside(self, text: str, start: int) -> int:
         assert self._object is not None
@@ -286,13 +302,13 @@ class JSONBlock:
             self.text = "".join(self._raw)
         elif closed:
             self._call_without_object()
-        elif self._form.bare:
+        elif self._form.unsure:
             self.text = "".join(self._raw)
-        else:
+        elif not self._form.may_be_empty or "".join(self._raw[1:]).strip():
             self._calls.fail("".join(self._raw), "the call was cut off before it began")
 
     def _cut_off(self) -> None:
-        if self._form.bare and not self._calls.started:
+        if self._form.unsure and not self._calls.started:
             self.text = "".join(self._raw)
         else:
             self._calls.fail("".join(self._raw), "the call was cut off before it was complete")

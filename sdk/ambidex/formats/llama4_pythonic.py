@@ -23,7 +23,7 @@ MARKERS = (*_AROUND, *REASONING)
 
 _GRAMMAR = TurnGrammar(
     calls={"[": PythonicCalls(bare=True)},
-    bare={"{": JSONCalls(members=Members(arguments=("parameters", "arguments")), bare=True)},
+    bare={"{": JSONCalls(members=Members(arguments=("parameters", "arguments")), unsure=True)},
     reasoning=(REASONING,),
     dropped=_AROUND,
     stop_tokens=STOP_TOKENS,

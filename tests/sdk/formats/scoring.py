@@ -13,7 +13,12 @@ STOP_TOKENS = ("<|im_end|>", "</s>", "<|call|>", "<|END_OF_TURN_TOKEN|>", "<|end
 OPINIONS: Mapping[str, str] = {
     "kimi_k3-1ec5267268": "what stands between damaged calls is kept as text",
     "longcat-d5395eeb1b": "text after a call is kept",
+    "apriel-95cee17eab": "the peer counts the phrase that the prompt has written as reasoning",
+    "cogito-fdb166b776": "an end of reasoning at once is no text, though the prompt has opened the reasoning",
+    "deepseek_v31-0eba10fcae": "what was reasoning up to the call is not made text; the peer says so for this one case",
     "ernie45-7982f810f3": "reasoning is kept apart; the peer's parser of calls alone leaves it in the text",
+    "hunyuan_a13b-aed4d8082a": "text after a call is kept",
+    "phi4_mini-b5e5bc629a": "text around a call is kept",
 }
 """Cases that are read in another way on purpose, and why."""
 
