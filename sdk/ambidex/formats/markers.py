@@ -23,8 +23,9 @@ class Markers:
         found = self._pattern.search(text, start)
         if found is None:
             return (len(text) if at_end else self.partial(text, start)), None
-        if found.end() == len(text) and found[0] in self._beginnings and not at_end:
-            return found.start(), None
+        at = found.start()
+        if not at_end and len(text) - at < self._longest and text[at:] in self._beginnings:
+            return at, None  # it may become a longer one
         return found.start(), found[0]
 
     def partial(self, text: str, start: int) -> int:

@@ -68,12 +68,13 @@ class PythonicBlock:
         self._state: Callable[[str, int], int] = self._first
         self._raw = [opening]
         self._length = 0
+        self._raw_is_over = False  # what the present state reads belongs to no call any more
         self._final = False
         self._in_list = form.bare
         self._any_call = False
-        self._is_open = False  # a call has begun that is not complete
         self._repaired = False
         self._first_argument = True
+        self._space = ""  # before a value's first piece
         self._problem = "the call was cut off"
         self._value: LiteralReader | None = None
         self._other: Body | None = None
@@ -84,7 +85,9 @@ class PythonicBlock:
         while not self.ended:
             state = self._state
             read = state(text, at)
-            self._keep(text[at:read])
+            if not self._raw_is_over:
+                self._keep(text[at:read])
+            self._raw_is_over = False
             if read == at and self._state == state:
                 break
             at = read
@@ -97,6 +100,7 @@ class PythonicBlock:
         self._final = True
         unread = unread[self.feed(unread, 0) :]
         if self.ended:
+            self.rest += unread
             return
         self.ended = True
         if self._other is not None:
@@ -104,7 +108,7 @@ class PythonicBlock:
             self._copy(self._other)
         elif self._state == self._after_call and not unread.strip():
             self._repaired |= self._in_list or bool(self._form.closing)
-            self._complete()
+            self._complete("")
         elif self._form.bare and not self._any_call:
             self.text = "".join([*self._raw, unread])
         elif not (self._any_call and self._state == self._next_call) or unread.strip():
@@ -171,7 +175,7 @@ class PythonicBlock:
                 return start
             if not begins or (tools and name not in tools):
                 return self._no_call(start, "")
-        self._any_call = self._is_open = self._first_argument = True
+        self._any_call = self._first_argument = True
         self._repaired = False
         self._calls.start(name)
         self._calls.arguments("{")
@@ -285,8 +289,7 @@ class PythonicBlock:
             at += 1
         elif text.startswith("]", at):
             self._repaired |= not self._in_list
-            self._keep(text[start : at + 1])
-            self._complete()
+            self._complete(text[start : at + 1])
             return self._end_list(at + 1)
         elif not closing and not (_CALL.match(text, at, at + MAX_NAME) and "\n" in text[start:at]):
             rest = text[at : at + MAX_NAME]
@@ -296,14 +299,14 @@ class PythonicBlock:
             return self._break("there is something else behind the call", at)
         elif closing:
             self._repaired |= self._in_list
-        self._keep(text[start:at])
-        self._complete()
+        self._complete(text[start:at])
         self._state = self._next_call
         return at
 
-    def _complete(self) -> None:
-        self._calls.complete(repaired=self._repaired, raw="".join(self._raw))
-        self._raw, self._length, self._is_open = [], 0, False
+    def _complete(self, tail: str) -> None:
+        """The call is whole; `tail` is what of it was not kept yet."""
+        self._calls.complete(repaired=self._repaired, raw="".join([*self._raw, tail]))
+        self._raw, self._length, self._raw_is_over = [], 0, True
 
     # A broken call
 

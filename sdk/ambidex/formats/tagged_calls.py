@@ -173,12 +173,14 @@ class TaggedBlock:
             return
         self._final = True
         unread = unread[self.feed(unread, 0) :]
-        if self._other is not None and not self.ended:
+        if self.ended:
+            self.rest += unread
+        elif self._other is not None:
             self._other.close(unread)
             self._copy(self._other)
-        elif not self.ended and self._state == self._between and self._any_call:
+        elif self._state == self._between and self._any_call:
             self.text = unread
-        elif not self.ended:
+        else:
             self._keep(unread)
             self._calls.fail("".join(self._raw), self._problem)
         self.ended = True
