@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urldefrag
@@ -16,18 +15,26 @@ from ambidex.request import DEFAULT_TIMEOUT, Request
 from ambidex_backends.http.answer import Plan
 from ambidex_backends.http.chunks import ChunkReader
 from ambidex_backends.http.client import Ask
-from ambidex_backends.http.dialect import DIALECTS, VLLM, DialectName
+from ambidex_backends.http.dialect import DIALECTS, VLLM, Dialect, DialectName
 from ambidex_backends.http.json_values import as_object, as_text, as_whole, is_list
+from ambidex_backends.http.provider_routes import dialect_of_host
+from ambidex_backends.http.remembered import Remembered
 from ambidex_backends.http.remote import Connection, RemoteBackend
-from ambidex_backends.http.request_body import chat_body, completion_body, encoded
+from ambidex_backends.http.request_body import chat_body, completion_body, depends_on_dialect, encoded
 from ambidex_backends.http.retry import MAX_ATTEMPTS
 from ambidex_backends.http.routes import Routes
-from ambidex_backends.http.secret import Credentials, Secret
+from ambidex_backends.http.secret import Credentials, Secret, checked_headers
 from ambidex_backends.http.server_errors import clean
 from ambidex_backends.http.tool_names import ToolNames
 
-_OURS = ("accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+from .server_kind import kind_of_server
+
+KIND_SECONDS = 3600.0
+"""A server is taken for what it is for so long: another may be started at the same address."""
+
+PAUSE_SECONDS = 60.0
+"""After a question without an answer, requests go out in the usual dialect for so long."""
+
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window")
 
 
@@ -37,7 +44,9 @@ class EndpointBackend(RemoteBackend):
 
     url       "http(s)://host/v1#model"; "/v1" is added where the path ends in neither that nor a route
     api_key   None: AMBIDEX_API_KEY; no other vendor's variable is read
-    dialect   "vllm" (also SGLang and most others) or "openai", which takes OpenAI's own fields only; None: "vllm"
+    dialect   the kind of server: "openai", "vllm", "sglang", "llamacpp", "ollama", "tgi", ... (`http.dialect`). None:
+              what the address tells, else what the list of its models does (asked once, and only for a request that
+              kinds of servers are sent differently), else "vllm"
     model     the same as behind "#"; without either, the only model that the server lists
     timeout   seconds in all for requests that bring no `timeout` of their own
     headers   more headers, which go to this origin only and are kept as secret as the key
@@ -48,8 +57,9 @@ class EndpointBackend(RemoteBackend):
     proxy     "http(s)://[user:password@]host:port"; none is taken from the environment
     observe   called with every request, event and error
 
-    A server that ignores a field which it does not know cannot be told from one that honours it: what `dialect` takes
-    is sent. Thread-safe. Raises `ConfigError` for wrong options; requests raise what `RemoteBackend.stream` says.
+    Most servers read past a field that they do not know: what the dialect lacks raises `Unsupported` and is not sent.
+    docs/wire.md shows the dialects. Thread-safe. Raises `ConfigError` for wrong options; requests raise what
+    `RemoteBackend.stream` says.
     """
 
     def __init__(
@@ -97,7 +107,8 @@ class EndpointBackend(RemoteBackend):
         self._model_is_given = self._model is not None
         self._routes = Routes.from_url(address)
         super().__init__(str(self._routes), self._model, connection)
-        self._dialect = DIALECTS[dialect] if dialect is not None else VLLM
+        self._dialect = DIALECTS[dialect] if dialect is not None else dialect_of_host(self._routes)
+        self._kind = Remembered[Dialect](KIND_SECONDS, pause=PAUSE_SECONDS)
         self._credentials = self._checked_credentials(api_key, headers or {}, insecure)
         self._capabilities = Capabilities(chat=True, prompt=True, n=False, beams=False, processors=False, trace=False)
 
@@ -122,14 +133,7 @@ class EndpointBackend(RemoteBackend):
         return self._capabilities
 
     def _checked_credentials(self, api_key: str | None, headers: Mapping[str, str], insecure: bool) -> Credentials:
-        secrets: dict[str, Secret] = {}
-        for name, value in headers.items():
-            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-                raise ConfigError("A header's name in headers= is not valid.", param="headers")
-            if name.lower() in _OURS:
-                hint = " Pass the key as api_key=." if name.lower() == "authorization" else ""
-                raise ConfigError(f"headers= may not set {name!r}.{hint}", param="headers")
-            secrets[name.lower()] = Secret(value, f"The header {name!r}")
+        secrets = checked_headers(headers, "api_key")
         key = api_key if api_key is not None else os.environ.get("AMBIDEX_API_KEY") or None
         if key is not None:
             secrets["authorization"] = Secret(key, "api_key" if api_key is not None else "AMBIDEX_API_KEY")
@@ -141,17 +145,31 @@ class EndpointBackend(RemoteBackend):
             )
         return Credentials(self._routes.origin, secrets)
 
-    def _about_models(self) -> Ask:
-        return Ask(self._routes.models, credentials=self._credentials, streams=False, model=self._model)
+    def _about_models(self, *, optional: bool = False) -> Ask:
+        return Ask(
+            self._routes.models,
+            credentials=self._credentials,
+            streams=False,
+            model=self._model,
+            optional=optional,
+        )
 
     def _question(self, request: Request) -> Ask | None:
-        """Which model there is, if none was named."""
-        return None if self._model is not None else self._about_models()
+        """Which model there is, if none was named; which kind of server it is, if that matters."""
+        if self._model is None:
+            return self._about_models()
+        if self._dialect is None and self._kind.is_due and depends_on_dialect(request, self._model):
+            return self._about_models(optional=True)
+        return None
+
+    def _forgo(self, question: Ask) -> None:
+        self._kind.forgo()
 
     def _learn(self, question: Ask, answer: Any) -> None:
         data = as_object(answer).get("data")
         if not is_list(data):
             raise MalformedResponse(f"{question.target} does not list the server's models.")
+        self._kind.learn(kind_of_server(answer) or VLLM)
         found = {name: item for item in data if (name := as_text(as_object(item).get("id")))}
         if not self._model_is_given:
             if len(found) != 1:
@@ -164,11 +182,11 @@ class EndpointBackend(RemoteBackend):
             self._capabilities = dataclasses.replace(self._capabilities, context_length=lengths[0])
 
     def _plan(self, request: Request) -> Plan:
-        model = self._model or ""
+        model, dialect = self._model or "", self._dialect or self._kind.value or VLLM
         if request.prompt is not None:
-            url, body = self._routes.completions, completion_body(request, model, self._dialect)
+            url, body = self._routes.completions, completion_body(request, model, dialect)
         else:
-            url, body = self._routes.chat, chat_body(request, model, self._dialect)
+            url, body = self._routes.chat, chat_body(request, model, dialect)
         ask = Ask(url, encoded(body), credentials=self._credentials, model=model)
         names = ToolNames(tuple(tool.name for tool in request.tool_list))
         return Plan(ask, ChunkReader(names, model=model))

@@ -6,6 +6,8 @@ empty are passed over; what cannot be read is refused; an error inside the strea
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ambidex.accumulator import Accumulator
@@ -38,14 +40,24 @@ FINISH_REASONS: dict[str, FinishReason] = {
 
 
 class ChunkReader:
-    """Reads the answer of one request; see `answer.Reader`."""
+    """Reads the answer of one request; see `reading.Reader`."""
 
-    def __init__(self, names: ToolNames, *, model: str | None, provider: str | None = None) -> None:
+    def __init__(
+        self,
+        names: ToolNames,
+        *,
+        model: str | None,
+        provider: str | None = None,
+        cost: Callable[[Usage, str | None], float | None] | None = None,
+    ) -> None:
+        """`cost` knows what these tokens cost, in USD, from the provider of this name (None: not known who it was)."""
         self.finished = False
         self.done = False
         self._names = names
         self._model = model
         self._provider = provider
+        self._cost = cost
+        self._served_by: str | None = None
         self._so_far = Accumulator()
         self._text = WholeText()
         self._reasoning = WholeText()
@@ -55,6 +67,9 @@ class ChunkReader:
         self._usage = Usage()
         self._answered_by: str | None = None
         self._chunk_id: str | None = None
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        self._served_by = headers.get("x-inference-provider") or None
 
     def feed(self, event: ServerSentEvent) -> list[Event]:
         text = event.data.strip()
@@ -94,12 +109,18 @@ class ChunkReader:
         choice = self._so_far.choice(reason, raw=raw, stop_sequence=self._stop_sequence)
         finished = Finished(
             (choice,),
-            self._usage,
+            self._usage_with_cost(),
             timings,
             model=self._answered_by or self._model,
             request_id=request_id or self._chunk_id,
         )
         return [*events, finished]
+
+    def _usage_with_cost(self) -> Usage:
+        """The server's own figure, else that of the prices."""
+        if self._usage.cost is not None or self._cost is None:
+            return self._usage
+        return dataclasses.replace(self._usage, cost=self._cost(self._usage, self._served_by))
 
     def _choice(self, choice: dict[str, Any]) -> list[Event]:
         if choice.get("index") not in (None, 0):
@@ -177,8 +198,15 @@ def read_usage(data: Any) -> Usage | None:
         output_tokens=as_whole(data.get("completion_tokens")),
         cached_tokens=as_whole(as_object(data.get("prompt_tokens_details")).get("cached_tokens")),
         reasoning_tokens=as_whole(as_object(data.get("completion_tokens_details")).get("reasoning_tokens")),
-        cost=as_number(data.get("cost")),
+        cost=_cost(data),
     )
+
+
+def _cost(usage: dict[str, Any]) -> float | None:
+    """What a server says that it cost: OpenRouter's `cost`, DeepInfra's `estimated_cost`, Perplexity's `total_cost`."""
+    said = as_object(usage.get("cost")).get("total_cost") if is_object(usage.get("cost")) else usage.get("cost")
+    number = as_number(said if said is not None else usage.get("estimated_cost"))
+    return number if number is not None and number >= 0 else None
 
 
 def _content(value: Any) -> str:

@@ -42,7 +42,7 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One HTTP request: `body` as JSON bytes is posted, None means GET."""
+    """One HTTP request: `body` as JSON bytes is posted, None means GET. `optional`: its answer may be done without."""
 
     url: str
     body: bytes | None = field(default=None, repr=False)
@@ -52,6 +52,7 @@ class Ask:
     model: str | None = None
     provider: str | None = None
     limits: Limits = DEFAULT_LIMITS
+    optional: bool = False
 
     @property
     def host(self) -> str:

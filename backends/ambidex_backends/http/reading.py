@@ -6,7 +6,7 @@ No I/O: it says when more bytes are needed. The `Reader` knows the wire (`chunks
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Protocol
 
@@ -29,6 +29,10 @@ class Reader(Protocol):
     finished: bool
     done: bool
 
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """What the response says before its first event."""
+        ...
+
     def feed(self, event: ServerSentEvent) -> list[Event]: ...
 
     def end(self, timings: Timings, request_id: str | None) -> list[Event]:
@@ -46,6 +50,7 @@ class Reading:
         self._events: deque[Event] = deque()
         self._failure: AmbidexError | None = None
         self._reader = reader
+        reader.begin(response.headers)
         self._decoder = Decoder(max_event_bytes=response.limits.event_bytes)
         self._arrived: Iterator[ServerSentEvent] = iter(())
         self._response = response

@@ -8,14 +8,14 @@ from typing import Any, TypedDict
 
 from ambidex.backend import Capabilities, Observer, last_release, notify
 from ambidex.decoding import check_integer, check_number
-from ambidex.errors import AmbidexError, ConfigError
+from ambidex.errors import AmbidexError, ConfigError, TransportError
 from ambidex.reply import Reply
 from ambidex.request import Request
 from ambidex.stream import AsyncEventStream, EventStream, collect
 
 from .answer import Answer, AsyncAnswer, Plan
 from .attempts import Attempts
-from .call import Timeouts
+from .call import Call, Timeouts
 from .client import Ask, Http
 from .limiter import Limiter
 from .proxy import Proxy
@@ -23,6 +23,9 @@ from .retry import budget_of
 
 BATCH_CONCURRENCY = 8
 """Requests of one `batch` that are under way at a time."""
+
+LOOKUP_SECONDS = 5.0
+"""What an optional question may take: the request goes on without its answer."""
 
 PATIENCE = 1.0
 """Seconds: a longer wait for the next try is left to the stream, which can be cancelled."""
@@ -131,15 +134,34 @@ class RemoteBackend:
             await self._http.aclose()
 
     def _planned(self, request: Request, attempts: Attempts) -> Plan:
-        """The plan, after the server was asked what must be known for it."""
+        """The plan, after the server was asked what must be known for it, or would be good to know."""
         while (question := self._question(request)) is not None:
-            self._learn(question, self._http.json(question, attempts.new_call()))
+            try:
+                self._learn(question, self._http.json(question, self._call_for(question, attempts)))
+            except AmbidexError as error:
+                self._unanswered(question, attempts, error)
         return self._plan(request)
 
     async def _aplanned(self, request: Request, attempts: Attempts) -> Plan:
         while (question := self._question(request)) is not None:
-            self._learn(question, await self._http.ajson(question, attempts.new_call()))
+            try:
+                self._learn(question, await self._http.ajson(question, self._call_for(question, attempts)))
+            except AmbidexError as error:
+                self._unanswered(question, attempts, error)
         return self._plan(request)
+
+    def _call_for(self, question: Ask, attempts: Attempts) -> Call:
+        call = attempts.new_call()
+        if question.optional:
+            call.expect("idle", LOOKUP_SECONDS)
+        return call
+
+    def _unanswered(self, question: Ask, attempts: Attempts, error: AmbidexError) -> None:
+        """Raises the error, unless the request goes without the answer."""
+        if not question.optional:
+            raise error
+        if not (attempts.call.lost_idle_connection and isinstance(error, TransportError)):
+            self._forgo(question)
 
     def _fetch(self, question: Ask) -> Any:
         """The answer to a question that belongs to no request; tried again like one."""
@@ -176,7 +198,10 @@ class RemoteBackend:
         return None
 
     def _learn(self, question: Ask, answer: Any) -> None:
-        """The answer to a question; the same is not asked again."""
+        """The answer to a question; the same is not asked again. What it raises leaves the question unanswered."""
+
+    def _forgo(self, question: Ask) -> None:
+        """An optional question stays without an answer; it is not asked again for this request."""
 
     def _plan(self, request: Request) -> Plan:
         raise NotImplementedError

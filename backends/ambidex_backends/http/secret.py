@@ -65,6 +65,25 @@ class Credentials:
         return body
 
 
+_OURS = ("accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def checked_headers(headers: Mapping[str, str], key_option: str) -> dict[str, Secret]:
+    """`headers=` of a backend, in lower case. Raises `ConfigError` for what is no header, or is not the caller's."""
+    if not isinstance(headers, Mapping):
+        raise ConfigError(f"headers takes a mapping, got {type(headers).__name__}.", param="headers")
+    secrets: dict[str, Secret] = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigError("A header's name in headers= is not valid.", param="headers")
+        if name.lower() in _OURS:
+            hint = f" Pass the key as {key_option}=." if name.lower() == "authorization" else ""
+            raise ConfigError(f"headers= may not set {name!r}.{hint}", param="headers")
+        secrets[name.lower()] = Secret(value, f"The header {name!r}")
+    return secrets
+
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ambidex.backend import Capabilities, Observer
 from ambidex.errors import AuthenticationError, ConfigError
 from ambidex.option_names import refuses_unknown_options
+from ambidex.reply import Usage
 from ambidex.request import DEFAULT_TIMEOUT, Request
 from ambidex_backends.http.answer import Plan
 from ambidex_backends.http.chunks import ChunkReader
 from ambidex_backends.http.client import Ask
 from ambidex_backends.http.dialect import ROUTER
+from ambidex_backends.http.provider_routes import PROVIDERS, behind_router
+from ambidex_backends.http.remembered import Remembered
 from ambidex_backends.http.remote import Connection, RemoteBackend
 from ambidex_backends.http.request_body import chat_body, completion_body, encoded
 from ambidex_backends.http.retry import MAX_ATTEMPTS
 from ambidex_backends.http.routes import Routes
-from ambidex_backends.http.secret import Credentials, Secret
+from ambidex_backends.http.secret import Credentials, Secret, checked_headers
 from ambidex_backends.http.tool_names import ToolNames
 
+from .model_facts import ModelFacts, ProviderFacts, depends_on_facts, read_facts
 from .model_name import ModelName
-from .providers import COMPLETION_ROUTES, TEXT_GENERATION, Served, capabilities_of, for_prompt, read_mapping
+from .providers import TEXT_GENERATION, Served, completion_route, for_chat, for_prompt, read_mapping
 from .text_generation import TokenReader, text_generation_body
 
 ROUTER_URL = "https://router.huggingface.co/v1"
 HUB_URL = "https://huggingface.co"
 _TRUSTED_DOMAINS = ("huggingface.co", "hf.co")
+
+FACTS_SECONDS = 600.0
+"""What the router says of a model is good for so long."""
+
+PAUSE_SECONDS = 60.0
+"""After a look-up without an answer, requests go without it for so long."""
 
 
 @refuses_unknown_options(ConfigError)
@@ -38,6 +49,8 @@ class HubBackend(RemoteBackend):
               https on huggingface.co and to a loopback `base_url` only, a token given here to `base_url` as well
     bill_to   an organisation that pays instead
     base_url  another router, for instance a test server; None: AMBIDEX_HF_BASE_URL, else Hugging Face's
+    headers   more headers for `base_url`, kept as secret as the token
+    direct    asks the pinned provider on its own route behind the router, in its own dialect
     timeout   seconds in all for requests that bring no `timeout` of their own
     connect_timeout, first_event_timeout, idle_timeout   seconds; see `http.call.Timeouts`
     max_attempts     how often a request is sent at most; what is tried again, `http.retry` says
@@ -45,7 +58,10 @@ class HubBackend(RemoteBackend):
     proxy     "http(s)://[user:password@]host:port"; none is taken from the environment
     observe   called with every request, event and error
 
-    Raw prompts (`Request(prompt=...)`) go to a provider with a completion route, which is looked up once.
+    A request with tools, `output` or media first looks up what the model's providers can do (once in `FACTS_SECONDS`;
+    without an answer it goes on): what none of them can, or the pinned one cannot, raises `Unsupported` and is not
+    sent. From then on, or after `refresh()`, `Usage.cost` is known by the router's prices. Raw prompts
+    (`Request(prompt=...)`) go to a provider with a completion route, which is looked up once. docs/wire.md has more.
     Thread-safe. Raises `ConfigError` for wrong options; requests raise what `RemoteBackend.stream` says.
     """
 
@@ -56,6 +72,8 @@ class HubBackend(RemoteBackend):
         token: str | None = None,
         bill_to: str | None = None,
         base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        direct: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
         connect_timeout: float = 10.0,
         first_event_timeout: float = 300.0,
@@ -86,8 +104,17 @@ class HubBackend(RemoteBackend):
                 "A token is not sent over plain http: use https, or a loopback address.", param="base_url"
             )
         self._headers = {} if bill_to is None else {"x-hf-bill-to": Secret(bill_to, "bill_to").reveal()}
+        self._more_headers = checked_headers(headers or {}, "token")
+        if self._more_headers and not (self._routes.is_encrypted or self._routes.is_loopback):
+            raise ConfigError(
+                "Headers are not sent over plain http: use https, or a loopback address.", param="base_url"
+            )
+        if direct and self._name.provider is None:
+            raise ConfigError(f"direct= asks one provider: pin it, {self._name.id}:<provider>.", param="direct")
+        self._direct = direct
         self._capabilities = Capabilities(chat=True, n=False, beams=False, processors=False, trace=False)
-        self._served: tuple[Served, ...] | None = None
+        self._served = Remembered[tuple[Served, ...]](FACTS_SECONDS, pause=0.0)
+        self._facts = Remembered[ModelFacts](FACTS_SECONDS, pause=PAUSE_SECONDS)
 
     def __repr__(self) -> str:
         return f"HubBackend({self._name.full!r}, base_url={str(self._routes)!r})"
@@ -97,24 +124,37 @@ class HubBackend(RemoteBackend):
         """What is known without asking; `refresh` asks the router."""
         return self._capabilities
 
+    @property
+    def providers(self) -> tuple[ProviderFacts, ...]:
+        """Who serves the model, with context and prices, as far as it was looked up; `refresh` asks the router."""
+        facts = self._facts.value
+        return () if facts is None else facts.providers
+
     def refresh(self) -> Capabilities:
-        """Asks the router what those who serve the model can do."""
-        return self._learn_capabilities(self._fetch(self._about_model()))
+        """Asks the router anew what those who serve the model can do, and what they cost."""
+        self._learn_facts(self._fetch(self._about_model()))
+        self._served.expire()
+        return self._capabilities
 
     async def arefresh(self) -> Capabilities:
         """The async twin of `refresh`."""
-        return self._learn_capabilities(await self._afetch(self._about_model()))
-
-    def _learn_capabilities(self, data: Any) -> Capabilities:
-        self._capabilities = capabilities_of(data, self._name, self._capabilities)
+        self._learn_facts(await self._afetch(self._about_model()))
+        self._served.expire()
         return self._capabilities
 
-    def _about_model(self) -> Ask:
-        return self._ask(self._routes, self._routes.model(self._name.id))
+    def _learn_facts(self, data: Any) -> None:
+        facts = read_facts(data, self._name.id)
+        self._facts.learn(facts)
+        self._capabilities = facts.capabilities(self._name, self._capabilities)
+
+    def _about_model(self, *, optional: bool = False) -> Ask:
+        return self._ask(self._routes, self._routes.model(self._name.id), optional=optional)
 
     def _question(self, request: Request) -> Ask | None:
-        """Who completes raw prompts with this model."""
-        if request.prompt is None or self._served is not None:
+        """What its providers can do, if that matters; who serves the model, where it is asked by its own route."""
+        if depends_on_facts(request) and self._facts.is_due:
+            return self._about_model(optional=True)
+        if not self._served.is_due or (request.prompt is None and not self._direct):
             return None
         hub = Routes.from_url(os.environ.get("HF_ENDPOINT") or HUB_URL)
         path = hub.parts.path.rstrip("/")
@@ -122,15 +162,35 @@ class HubBackend(RemoteBackend):
         return self._ask(hub, url)
 
     def _learn(self, question: Ask, answer: Any) -> None:
-        self._served = read_mapping(answer, self._name.id)
+        if question.optional:
+            self._learn_facts(answer)
+        else:
+            self._served.learn(read_mapping(answer, self._name.id))
+
+    def _forgo(self, question: Ask) -> None:
+        self._facts.forgo()
 
     def _plan(self, request: Request) -> Plan:
+        if self._facts.value is not None:
+            self._facts.value.check(request, self._name)
         if request.prompt is not None:
-            return self._plan_completion(request, for_prompt(self._name, self._served or ()))
-        body = encoded(chat_body(request, self._name.full, ROUTER))
-        ask = self._ask(self._routes, self._routes.chat, body)
-        names = ToolNames(tuple(tool.name for tool in request.tool_list))
-        return Plan(ask, ChunkReader(names, model=self._name.full, provider=self._name.provider))
+            return self._plan_completion(request, for_prompt(self._name, self._served.value or ()))
+        provider = None
+        url, model, dialect = self._routes.chat, self._name.full, ROUTER
+        if self._direct:
+            served = for_chat(self._name, self._served.value or ())
+            provider, model = served.provider, served.provider_id
+            url = behind_router(self._routes, provider, PROVIDERS[provider].chat, model)
+            dialect = PROVIDERS[provider].dialect
+        ask = self._ask(self._routes, url, encoded(chat_body(request, model, dialect)), provider)
+        return Plan(ask, self._reader(tuple(tool.name for tool in request.tool_list), self._name.provider))
+
+    def _reader(self, tools: tuple[str, ...], provider: str | None) -> ChunkReader:
+        return ChunkReader(ToolNames(tools), model=self._name.full, provider=provider, cost=self._cost)
+
+    def _cost(self, usage: Usage, answered_by: str | None) -> float | None:
+        facts = self._facts.value
+        return None if facts is None else facts.cost(usage, answered_by, self._name)
 
     def _plan_completion(self, request: Request, served: Served) -> Plan:
         provider = served.provider
@@ -138,40 +198,53 @@ class HubBackend(RemoteBackend):
             url = self._routes.beside_v1(f"/{provider}/models/{self._name.id}")
             ask = self._ask(self._routes, url, encoded(text_generation_body(request)), provider)
             return Plan(ask, TokenReader(model=self._name.full, scored=request.logprobs is not None))
-        url = self._routes.beside_v1(f"/{provider}{COMPLETION_ROUTES[provider]}")
+        url = behind_router(self._routes, provider, completion_route(provider) or "", served.provider_id)
         body = encoded(completion_body(request, served.provider_id, ROUTER))
         ask = self._ask(self._routes, url, body, provider)
-        return Plan(ask, ChunkReader(ToolNames(()), model=self._name.full, provider=provider))
+        return Plan(ask, self._reader((), provider))
 
-    def _ask(self, routes: Routes, url: str, body: bytes | None = None, provider: str | None = None) -> Ask:
+    def _ask(
+        self,
+        routes: Routes,
+        url: str,
+        body: bytes | None = None,
+        provider: str | None = None,
+        *,
+        optional: bool = False,
+    ) -> Ask:
         """To the router or the Hub, with the token if it may go there."""
         if not routes.is_loopback and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
             raise ConfigError("HF_HUB_OFFLINE is set, so nothing is sent: unset it, or use a local model.")
+        routes_of = PROVIDERS.get(provider or "")
+        own = {} if routes_of is None else routes_of.headers
         return Ask(
             url,
             body,
-            headers=self._headers if body is not None else {},
-            credentials=self._credentials(routes),
+            headers={**self._headers, **own} if body is not None else {},
+            credentials=Credentials(routes.origin, self._secrets(routes)),
             streams=body is not None,
             model=self._name.full,
             provider=provider or self._name.provider,
+            optional=optional,
         )
 
-    def _credentials(self, routes: Routes) -> Credentials | None:
+    def _secrets(self, routes: Routes) -> dict[str, Secret]:
+        """The headers that only this origin sees."""
+        more = dict(self._more_headers) if routes is self._routes else {}
+        token = self._token_for(routes)
+        return more if token is None else {**more, "authorization": token}
+
+    def _token_for(self, routes: Routes) -> Secret | None:
         is_trusted = routes.is_loopback or (routes.is_encrypted and _is_of_hugging_face(routes.host))
         if self._token is not None and (is_trusted or routes is self._routes):
-            return Credentials.bearer(routes.origin, self._token)
-        if not is_trusted:
-            return None
-        token = _logged_in()
-        if token is not None:
-            return Credentials.bearer(routes.origin, token)
-        if routes is self._routes and not routes.is_loopback:
+            return self._token
+        token = _logged_in() if is_trusted else None
+        if token is None and is_trusted and routes is self._routes and not routes.is_loopback:
             raise AuthenticationError(
                 "Inference Providers need a Hugging Face token: set HF_TOKEN, run `hf auth login`, or pass token=. "
                 "Make one with the permission 'Make calls to Inference Providers' in your settings on huggingface.co."
             )
-        return None
+        return token
 
 
 def _is_of_hugging_face(host: str) -> bool:

@@ -1,7 +1,6 @@
-"""What the Hub and the router say about a model's providers. No I/O.
+"""Who serves a model, under which name, for which task. No I/O.
 
-`GET {hub}/api/models/{id}?expand[]=inferenceProviderMapping`: who serves it, under which name, for which task.
-`GET {router}/v1/models/{id}`: what those who serve it can do.
+`GET {hub}/api/models/{id}?expand[]=inferenceProviderMapping`.
 """
 
 from __future__ import annotations
@@ -9,21 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ambidex.backend import Capabilities
 from ambidex.errors import MalformedResponse, NotFound, Unsupported
-from ambidex_backends.http.json_values import as_object, as_text, as_whole, is_list, is_object
+from ambidex_backends.http.json_values import as_object, as_text, is_list, is_object
+from ambidex_backends.http.provider_routes import PROVIDERS
 
 from .model_name import ModelName
 
-COMPLETION_ROUTES = {
-    "together": "/v1/completions",
-    "featherless-ai": "/v1/completions",
-    "deepinfra": "/v1/openai/completions",
-    "novita": "/v3/openai/completions",
-}
-"""Providers that complete raw prompts, and their routes behind the router; hf-inference has one of its own."""
-
 TEXT_GENERATION = "hf-inference"
+"""It completes raw prompts on a route of its own kind."""
+
+
+def completion_route(provider: str) -> str | None:
+    """Where a provider completes raw prompts in OpenAI's form, if it does."""
+    routes = PROVIDERS.get(provider)
+    return None if routes is None else routes.completions
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def for_prompt(name: ModelName, served: tuple[Served, ...]) -> Served:
     able = [
         item
         for item in served
-        if item.task == "text-generation" and (item.provider in COMPLETION_ROUTES or item.provider == TEXT_GENERATION)
+        if item.task == "text-generation" and (completion_route(item.provider) or item.provider == TEXT_GENERATION)
     ]
     if name.provider is None and able:
         return able[0]
@@ -65,40 +63,27 @@ def for_prompt(name: ModelName, served: tuple[Served, ...]) -> Served:
         if item.provider == name.provider:
             return item
     if name.provider is not None and all(item.provider != name.provider for item in served):
-        who = ", ".join(item.provider for item in served) or "nobody"
-        raise NotFound(f"{name.provider} does not serve {name.id!r}; it is served by: {who}.", provider=name.provider)
+        raise _does_not_serve(name, served)
     others = ", ".join(f"{name.id}:{item.provider}" for item in able)
     works = f"This works: {others}." if others else "No provider completes raw prompts with it: ask with messages."
     who = f"{name.provider} completes no raw prompts" if name.provider else "No provider completes raw prompts"
     raise Unsupported(f"{who} with {name.id!r}. {works}", param="prompt", provider=name.provider)
 
 
-def capabilities_of(data: Any, name: ModelName, known: Capabilities) -> Capabilities:
-    """`known`, with what the router says: of the pinned provider, else of any (the shortest context of all)."""
-    model = as_object(as_object(data).get("data")) or as_object(data)
-    if not is_list(model.get("providers")):
-        raise MalformedResponse(f"The router does not describe {name.id!r}.")
-    providers = [item for item in model["providers"] if is_object(item)]
-    live = [item for item in providers if item.get("status") in (None, "live")]
-    if name.provider is not None:
-        live = [item for item in live if item.get("provider") == name.provider]
-    inputs = as_object(model.get("architecture")).get("input_modalities")
-    lengths = [length for item in live if (length := as_whole(item.get("context_length"))) is not None]
-    return Capabilities(
-        chat=known.chat,
-        prompt=known.prompt,
-        tools=_any(live, "supports_tools"),
-        output=_any(live, "supports_structured_output"),
-        n=known.n,
-        beams=known.beams,
-        processors=known.processors,
-        images="image" in inputs if is_list(inputs) else None,
-        audio="audio" in inputs if is_list(inputs) else None,
-        trace=known.trace,
-        context_length=min(lengths, default=None),
-    )
+def for_chat(name: ModelName, served: tuple[Served, ...]) -> Served:
+    """The pinned provider, as it is asked on its own route."""
+    for item in served:
+        if item.provider == name.provider and item.task == "conversational" and item.provider in PROVIDERS:
+            return item
+    if any(item.provider == name.provider for item in served):
+        raise Unsupported(
+            f"{name.provider} has no route of its own for chats with {name.id!r}: leave direct= out.",
+            param="direct",
+            provider=name.provider,
+        )
+    raise _does_not_serve(name, served)
 
 
-def _any(providers: list[dict[str, Any]], name: str) -> bool | None:
-    said = [item[name] for item in providers if isinstance(item.get(name), bool)]
-    return any(said) if said else None
+def _does_not_serve(name: ModelName, served: tuple[Served, ...]) -> NotFound:
+    who = ", ".join(item.provider for item in served) or "nobody"
+    return NotFound(f"{name.provider} does not serve {name.id!r}; it is served by: {who}.", provider=name.provider)

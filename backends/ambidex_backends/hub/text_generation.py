@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ambidex.accumulator import Accumulator
@@ -75,6 +75,9 @@ class TokenReader:
         self._so_far = Accumulator()
         self._reason = ""
         self._usage = Usage()
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        pass
 
     def feed(self, event: ServerSentEvent) -> list[Event]:
         if event.data.strip() in ("", "[DONE]"):

@@ -146,7 +146,7 @@ def test_refresh_reads_the_context_length() -> None:
 
 
 def test_raw_prompts() -> None:
-    (seen,) = exchanges({}, Request(prompt="Once", max_tokens=3, logprobs=1))
+    (seen,) = exchanges({"dialect": "vllm"}, Request(prompt="Once", max_tokens=3, logprobs=1))
     assert seen.path == "/v1/completions"
     assert seen.json["prompt"] == "Once"
     assert seen.json["logprobs"] == 1
