@@ -18,6 +18,8 @@ from .catalogue import FAULTS
 from .chunks import Chunk, calls, chunk, completion, text, usage
 from .exchange import Exchange, Received
 from .fault import Behaviour, Early, Expected, Fault, Step
+from .names import resolver
+from .proxy import FaultProxy
 from .server import FaultServer, Route
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Exchange",
     "Expected",
     "Fault",
+    "FaultProxy",
     "FaultServer",
     "Received",
     "Route",
@@ -35,6 +38,7 @@ __all__ = [
     "calls",
     "chunk",
     "completion",
+    "resolver",
     "text",
     "usage",
 ]

@@ -58,7 +58,15 @@ enter(
 enter(Fault(5, "slow_name_server", "The look-up of the name does not end.", OK, NOT_IN_TIME, road="name", limits=SOON))
 enter(Fault(6, "first_address_dead", "The name has two addresses; nobody listens at the first.", OK, GOOD, road="name"))
 enter(
-    Fault(6, "first_address_silent", "The name has two addresses; the first drops what comes.", OK, GOOD, road="name")
+    Fault(
+        6,
+        "first_address_silent",
+        "The name has two addresses; the first drops what comes.",
+        OK,
+        GOOD,
+        road="name",
+        limits={"connect_timeout": 2.0},
+    )
 )
 
 enter(Fault(7, "tls_expired", "The certificate has expired.", OK, UNTRUSTED, door="tls_expired"))
@@ -91,7 +99,7 @@ enter(Fault(9, "no_tls", "The port of an https address speaks plain HTTP.", OK, 
 _PROXY_REFUSES = Expected(ProxyError, {"phase": "proxy"})
 enter(Fault(10, "proxy_refuses_connection", "Nobody listens on the proxy's port.", OK, _PROXY_REFUSES, road="proxy"))
 enter(Fault(10, "proxy_wants_password", "The proxy answers 407.", OK, _PROXY_REFUSES, road="proxy"))
-enter(Fault(10, "proxy_forbids", "The proxy answers CONNECT with 403.", OK, _PROXY_REFUSES, road="proxy", door="tls"))
+enter(Fault(10, "proxy_forbids", "The proxy answers 403 to CONNECT.", OK, _PROXY_REFUSES, road="proxy", door="tls"))
 enter(
     Fault(
         11,

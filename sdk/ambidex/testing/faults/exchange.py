@@ -159,6 +159,14 @@ class Exchange(Received):
         """Sleeps, but no longer than the server runs."""
         self.stop.wait(seconds)
 
+    def join(self, other: socket.socket) -> None:
+        """Passes bytes on in both directions, until either side ends."""
+        self.over = True
+        back = threading.Thread(target=_pass_on, args=(other, self._socket), name="ambidex-faults", daemon=True)
+        back.start()
+        _pass_on(self._socket, other)
+        back.join()
+
     def end_of_sending(self) -> None:
         """FIN, while what the client still sends is read until it ends."""
         self.over = True
@@ -178,6 +186,15 @@ class Exchange(Received):
         self.over = True
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(self._socket.detach())  # close() would wait for the reader of requests
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for side in (source, target):
+        with suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

@@ -54,7 +54,7 @@ class Expected:
 
     error   the type of the error; None: a correct answer
     fields  of the error
-    text    of the answer, or of the partial answer that the error holds
+    text    of the answer, or of the partial answer that the error holds; None: any
     calls   of the answer, as 'name {"argument": 1}'
     invalid calls of the answer that must never run, by their names
     retry   whether it is tried again, as long as nothing was delivered
@@ -62,7 +62,7 @@ class Expected:
 
     error: type[AmbidexError] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    text: str = ""
+    text: str | None = ""
     calls: tuple[str, ...] = ()
     invalid: tuple[str, ...] = ()
     retry: Retry = "never"

@@ -187,13 +187,9 @@ class FaultServer:
             unused = socket.socket(family)
             unused.bind((self._host, 0))
             return unused
-        if door == "dropped":  # a queue of one that is never served: later SYNs are dropped
-            listener = socket.create_server((self._host, 0), family=family, backlog=0)
-            for _ in range(2):
-                waiting = socket.socket(family)
-                waiting.setblocking(False)
-                waiting.connect_ex(listener.getsockname())
-                self._sockets.add(waiting)
+        if door == "dropped":
+            listener, *waiting = dropping(self._host)
+            self._sockets.update(waiting)
             return listener
         context = self._certificates.context(door) if door.startswith("tls") else None
         listener = socket.create_server((self._host, 0), family=family, backlog=_BACKLOG)
@@ -253,13 +249,24 @@ class FaultServer:
                 with self._lock:
                     self.requests.append(exchange)
                 _play(step, exchange)
-                if exchange.over:
+                if exchange.over or exchange.headers.get("connection", "").lower() == "close":
                     return
                 place += 1
 
     def _step_for(self, exchange: Exchange) -> Step:
         route = self._routes.get(exchange.path.split("/", 2)[1] if exchange.path.startswith("/") else "")
         return _resolved(self._otherwise if route is None else route.next_step())
+
+
+def dropping(host: str, port: int = 0) -> list[socket.socket]:
+    """A port that drops what comes: a listener whose queue, which nobody serves, is full of the other sockets."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=0)
+    queue = [socket.socket(family) for _ in range(2)]
+    for waiting in queue:
+        waiting.setblocking(False)
+        waiting.connect_ex(listener.getsockname())
+    return [listener, *queue]
 
 
 def _named(step: Step) -> Fault | None:
