@@ -23,15 +23,6 @@ RECOVERABLE = [
     for fault in MET_BY_ASKING
     if fault.expected.retry in ("once", "again") and fault.door == "plain" and fault.road in ("ask", "upload")
 ]
-KNOWN = {
-    (
-        "shorter_than_announced",
-        "json",
-    ): "a plain answer that breaks off is told as a broken stream, and asked for thrice",
-    ("deep_json", "json"): "a plain answer that is nested too deep is told as malformed",
-}
-"""What is not yet as the catalogue says, and must be struck out here once it is."""
-
 AFTER = Expected(text=FAULTS["ok"].expected.text)
 
 
@@ -81,10 +72,7 @@ def test_each_fault_ends_as_the_catalogue_says(
             if deadline is not None:
                 return list(hurried(meet(fault, way, server, {**options, "timeout": deadline})))
             expected = fault.plain if way.form == "json" and fault.plain is not None else fault.expected
-            wrong = list(problems(meet(fault, way, server, options), expected))
-            if (fault.name, way.form) in KNOWN:
-                return [] if wrong else ["is as it should be: strike it out of KNOWN"]
-            return wrong
+            return list(problems(meet(fault, way, server, options), expected))
 
         hurries = [(Way("sync", "stream"), 0.3), (Way("async", "ask"), 0.3)]
         side_by_side(look, [*((way, None) for way in ways_of(fault)), *hurries])

@@ -40,7 +40,8 @@ class Timeouts:
 class Call:
     """The state of one exchange on the network. Thread-safe where another thread has business: `abort`.
 
-    phase, sent, received   how far it came; `answered` with the headers
+    phase, sent, received   how far it came
+    streams                 its answer has begun, and is a stream
     is_new_connection       it was opened for this exchange
     proxied, tunnels        it goes over a proxy; through a tunnel that the proxy is asked for first
     server_says_retry       what the answer's `x-should-retry` says
@@ -51,7 +52,7 @@ class Call:
         now = time.monotonic()
         self.phase: Phase = "dns"
         self.sent = False
-        self.answered = False
+        self.streams = False
         self.aborted = False
         self.is_new_connection = False
         self.proxied = False

@@ -19,6 +19,7 @@ from ambidex import __version__
 from ambidex.errors import (
     AmbidexError,
     BackendClosed,
+    LimitExceeded,
     MalformedResponse,
     RedirectBlocked,
     UnexpectedContentType,
@@ -166,7 +167,7 @@ class AnyResponse:
     """What both twins share."""
 
     def __init__(self, raw: httpx.Response, call: Call, ask: Ask) -> None:
-        call.answered = True
+        call.streams = ask.streams
         call.server_says_retry = _YES_NO.get(raw.headers.get("x-should-retry", ""))
         self.call = call
         self.headers: Mapping[str, str] = raw.headers
@@ -339,4 +340,6 @@ def _value(body: bytes, ask: Ask) -> Any:
     try:
         return loads(body)
     except StrictJSONError as problem:
+        if "deeper" in str(problem):
+            raise LimitExceeded(f"The answer of {ask.target} is {problem}.", name="json_depth", limit=64) from None
         raise MalformedResponse(f"The answer of {ask.target} is no JSON: {problem}.") from None

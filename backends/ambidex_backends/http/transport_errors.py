@@ -72,7 +72,7 @@ def translated(problem: BaseException, call: Call, host: str) -> AmbidexError:
         words = str(problem)
         if isinstance(problem, httpcore.RemoteProtocolError) and "disconnected" not in words and "closed" not in words:
             return ProtocolError(f"{host} does not speak HTTP as it should: {clean(words)[:200]}.")
-        kind = StreamInterrupted if call.answered else TransportError
+        kind = StreamInterrupted if call.streams else TransportError
         return kind(
             f"The connection to {host} broke while {_DOING.get(call.phase, 'in use')}. Try again.",
             phase=call.phase,

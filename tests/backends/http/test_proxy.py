@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import socket
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.servers import chat_server, serve, text
+from tests.servers import Exchange, chat_server, serve, text
 
 from ambidex import errors
 from ambidex.messages import User
 from ambidex.reply import Reply
 from ambidex.request import Request
 from ambidex.stream import acollect, collect
+from ambidex.testing.faults import FaultProxy
 from ambidex_backends.endpoint import EndpointBackend
 
 HI = Request([User("hi")], timeout=20)
@@ -44,70 +41,12 @@ def ask(request: pytest.FixtureRequest) -> Ask:
     return sync if request.param == "sync" else lambda *args, **options: asyncio.run(wait(*args, **options))
 
 
-@contextmanager
-def proxy(behave: Callable[[socket.socket, bytes], None]) -> Generator[str]:
-    """Hands each connection's first head to `behave`; gives host and port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def work(connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            head = b""
-            while b"\r\n\r\n" not in head and (piece := connection.recv(65536)):
-                head += piece
-            behave(connection, head)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=work, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.close()
-
-
-def forward_to(url: str, seen: list[bytes]) -> Callable[[socket.socket, bytes], None]:
-    """Passes a plain request on, as proxies do."""
-    host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
-
-    def behave(connection: socket.socket, head: bytes) -> None:
-        seen.append(head)
-        line, _, rest = head.partition(b"\r\n")
-        method, address, version = line.split(b" ")
-        path = b"/" + address.split(b"/", 3)[3]
-        with socket.create_connection((host, int(port))) as server:
-            server.sendall(b" ".join([method, path, version]) + b"\r\nconnection: close\r\n" + rest)
-            server.settimeout(5)
-            connection.settimeout(0.2)
-            with suppress(TimeoutError):
-                server.sendall(connection.recv(65536))
-            while piece := server.recv(65536):
-                connection.sendall(piece)
-                if b"[DONE]" in piece:
-                    break
-
-    return behave
-
-
-def answers(data: bytes) -> Callable[[socket.socket, bytes], None]:
-    return lambda connection, head: connection.sendall(data)
-
-
-def never(connection: socket.socket, head: bytes) -> None:
-    """Says nothing until the client has gone."""
-    connection.recv(1)
-
-
 def test_requests_go_over_it_with_its_password(ask: Ask) -> None:
-    seen: list[bytes] = []
-    with chat_server(lambda body: text("fine")) as url, proxy(forward_to(url, seen)) as address:
+    with chat_server(lambda body: text("fine")) as url, FaultProxy(password=f"me:{PASSWORD}") as proxy:
         quoted = "pass%20word%2F1"
-        assert ask(url, proxy=f"http://me:{quoted}@{address}").text == "fine"
-    assert seen[0].startswith(f"POST {url}/chat/completions HTTP/1.1".encode())
-    assert base64.b64encode(f"me:{PASSWORD}".encode()) in seen[0]
+        assert ask(url, proxy=proxy.url.replace("//", f"//me:{quoted}@")).text == "fine"
+    (seen,) = proxy.requests
+    assert (seen.method, seen.path) == ("POST", f"{url}/chat/completions")
 
 
 def test_the_environments_proxy_is_not_used(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +59,11 @@ def test_the_environments_proxy_is_not_used(ask: Ask, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_it_asks_for_a_password(ask: Ask, scheme: str) -> None:
     refusal = b"HTTP/1.1 407 Proxy me:secret wanted\r\ncontent-length: 0\r\nproxy-authenticate: Basic\r\n\r\n"
-    with proxy(answers(refusal)) as address, pytest.raises(errors.ProxyError, match="407") as caught:
-        ask(f"{scheme}://127.0.0.1:9/v1", proxy=f"http://me:secret@{address}")
+    with (
+        serve(lambda exchange: exchange.send(refusal)) as proxy,
+        pytest.raises(errors.ProxyError, match="407") as caught,
+    ):
+        ask(f"{scheme}://127.0.0.1:9/v1", proxy=proxy.replace("//", "//me:secret@"))
     assert "secret" not in str(caught.value)
     assert caught.value.attempts == 1
 
@@ -134,17 +76,16 @@ def test_nobody_listens_there(ask: Ask, scheme: str) -> None:
 
 
 def test_it_dies_after_it_has_made_the_tunnel(ask: Ask) -> None:
-    established = answers(b"HTTP/1.1 200 Connection established\r\n\r\n")
-    with proxy(established) as address, pytest.raises(errors.TransportError) as caught:
-        ask("https://127.0.0.1:9/v1", proxy=f"http://{address}")
+    with FaultProxy("dies_after_connect") as proxy, pytest.raises(errors.TransportError) as caught:
+        ask("https://127.0.0.1:9/v1", proxy=proxy.url)
     assert not isinstance(caught.value, (errors.TLSError, errors.ProxyError))
     assert caught.value.sent is False
     assert caught.value.attempts == 2
 
 
 def test_a_tunnel_that_never_comes_is_a_connection_that_never_comes(ask: Ask) -> None:
-    with proxy(never) as address, pytest.raises(errors.DeadlineExceeded) as caught:
-        ask("https://127.0.0.1:9/v1", proxy=f"http://{address}", connect_timeout=0.2, max_attempts=1)
+    with serve(Exchange.hang) as proxy, pytest.raises(errors.DeadlineExceeded) as caught:
+        ask("https://127.0.0.1:9/v1", proxy=proxy, connect_timeout=0.2, max_attempts=1)
     assert caught.value.kind == "connect"
 
 
@@ -161,7 +102,7 @@ def test_what_is_no_proxy_is_refused_and_not_repeated(address: str) -> None:
 def test_a_server_behind_it_that_fails_is_the_servers_failure(ask: Ask) -> None:
     with (
         serve(lambda exchange: exchange.reply(401, {"error": "who?"})) as url,
-        proxy(forward_to(url, [])) as address,
+        FaultProxy() as proxy,
         pytest.raises(errors.AuthenticationError),
     ):
-        ask(f"{url}/v1", proxy=f"http://{address}")
+        ask(f"{url}/v1", proxy=proxy.url)
