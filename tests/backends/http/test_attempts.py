@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -20,6 +19,7 @@ from ambidex.messages import User
 from ambidex.reply import Reply
 from ambidex.request import Request
 from ambidex.stream import acollect, collect
+from ambidex.testing.faults import FaultServer
 from ambidex_backends.endpoint import EndpointBackend
 from ambidex_backends.http.retry import Backoff
 
@@ -209,48 +209,25 @@ def test_one_deadline_for_all_tries(ask: Ask) -> None:
 
 def test_an_idle_connection_that_the_server_closed_costs_no_try(ask: Ask) -> None:
     """The server answers, keeps the connection, and closes it just when the next request comes."""
-    accepted = 0
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        nonlocal accepted
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            accepted += 1
-            connection.recv(65536)
-            body = b"".join(b"data: %s\n\n" % item for item in (FINE, b"[DONE]"))
-            head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body)
-            connection.sendall(head + body)
-            connection.recv(65536)  # the next request: answered by hanging up
-            connection.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1#m"
     seen: list[Any] = []
 
-    async def several() -> None:
+    async def several(url: str) -> None:
         backend = EndpointBackend(url, max_attempts=1, observe=seen.append)
         for _ in range(3):
-            assert (await acollect(backend.astream(HI))).text == "fine"
+            assert (await acollect(backend.astream(HI))).text == "Hello, world"
         await backend.aclose()
 
-    if ask.__name__ == "sync":
-        backend = EndpointBackend(url, max_attempts=1, observe=seen.append)
-        for _ in range(3):
-            assert collect(backend.stream(HI)).text == "fine"
-        backend.close()
-    else:
-        asyncio.run(several())
-    listener.close()
-    assert accepted == 3
+    with FaultServer() as server:
+        url = server.url_of("stale_connection")
+        if ask.__name__ == "sync":
+            backend = EndpointBackend(url, max_attempts=1, observe=seen.append)
+            for _ in range(3):
+                assert collect(backend.stream(HI)).text == "Hello, world"
+            backend.close()
+        else:
+            asyncio.run(several(url))
+        assert server.connections == 3
     assert not [item for item in seen if isinstance(item, (Retrying, errors.AmbidexError))]
-
-
-FINE = b'{"choices":[{"index":0,"delta":{"content":"fine"},"finish_reason":"stop"}]}'
 
 
 def test_observers_hear_of_each_new_try_and_of_one_error(ask: Ask) -> None:
