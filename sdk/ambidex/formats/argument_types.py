@@ -41,10 +41,26 @@ _MAX_SCHEMAS = 200
 class Argument:
     """What one argument may be: `types`, None if nothing is known, and the texts that its `enum` has."""
 
-    def __init__(self, types: frozenset[str] | None, enum: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, types: frozenset[str] | None, enum: frozenset[str] = frozenset(), schema: Any = None, root: Any = None
+    ) -> None:
         self.types = types
         self.is_text = types is None or types == STRING
         self._enum = enum
+        self._schema = schema
+        self._root = root
+
+    def member(self, name: str) -> Argument:
+        """What a member of the object may be."""
+        return self._inside("properties", name)
+
+    def item(self) -> Argument:
+        """What an item of the array may be."""
+        return self._inside("items", None)
+
+    def _inside(self, keyword: str, name: str | None) -> Argument:
+        found = _found_inside(self._schema, self._root, keyword, name, [_MAX_SCHEMAS])
+        return UNKNOWN if found is None else argument(found, self._root)
 
     def written(self, types: frozenset[str]) -> Argument:
         """With the type that the call itself states; the schema wins where the two contradict each other."""
@@ -77,7 +93,26 @@ def arguments_of(tool: Tool | None) -> Mapping[str, Argument]:
 def argument(schema: Any, root: Any = None) -> Argument:
     """What a schema allows; `root` is what its references refer to."""
     enum: set[str] = set()
-    return Argument(_types(schema, root, [_MAX_SCHEMAS], enum), frozenset(enum))
+    return Argument(_types(schema, root, [_MAX_SCHEMAS], enum), frozenset(enum), schema, root)
+
+
+def _found_inside(schema: Any, root: Any, keyword: str, name: str | None, left: list[int]) -> Any:
+    """The schema of a member or of the items, in the first of the schema's variants that has one."""
+    left[0] -= 1
+    if not isinstance(schema, Mapping) or left[0] < 0:
+        return None
+    schema = cast("Mapping[str, Any]", schema)
+    if isinstance(reference := schema.get("$ref"), str):
+        return _found_inside(_resolved(reference, root), root, keyword, name, left)
+    held = schema.get(keyword)
+    found = held if name is None else held.get(name) if isinstance(held, Mapping) else None
+    if found is None and name is not None:
+        found = schema.get("additionalProperties")
+    if isinstance(found, Mapping):
+        return cast("Mapping[str, Any]", found)
+    parts = (part for variants in ("anyOf", "oneOf", "allOf") for part in _list(schema.get(variants)))
+    tries = (_found_inside(part, root, keyword, name, left) for part in parts)
+    return next((found for found in tries if found is not None), None)
 
 
 def _types(schema: Any, root: Any, left: list[int], enum: set[str]) -> frozenset[str]:
