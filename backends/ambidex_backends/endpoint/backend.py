@@ -55,6 +55,8 @@ class EndpointBackend(RemoteBackend):
     max_attempts     how often a request is sent at most; what is tried again, `http.retry` says
     max_concurrency, max_per_minute   requests under way at a time, and begun in a minute; others wait their turn
     proxy     "http(s)://[user:password@]host:port"; none is taken from the environment
+    done_is_enough   takes `[DONE]` without a finish reason for the end of a whole answer, as old servers send it; a
+                     proxy that ends a cut answer properly cannot be told from them
     observe   called with every request, event and error
 
     Most servers read past a field that they do not know: what the dialect lacks raises `Unsupported` and is not sent.
@@ -79,6 +81,7 @@ class EndpointBackend(RemoteBackend):
         max_concurrency: int | None = None,
         max_per_minute: float | None = None,
         proxy: str | None = None,
+        done_is_enough: bool = False,
         observe: Observer | None = None,
     ) -> None:
         connection = Connection(
@@ -107,6 +110,9 @@ class EndpointBackend(RemoteBackend):
         self._model_is_given = self._model is not None
         self._routes = Routes.from_url(address)
         super().__init__(str(self._routes), self._model, connection)
+        if not isinstance(done_is_enough, bool):
+            raise ConfigError(f"done_is_enough takes True or False, got {done_is_enough!r}.", param="done_is_enough")
+        self._done_is_enough = done_is_enough
         self._dialect = DIALECTS[dialect] if dialect is not None else dialect_of_host(self._routes)
         self._kind = Remembered[Dialect](KIND_SECONDS, pause=PAUSE_SECONDS)
         self._credentials = self._checked_credentials(api_key, headers or {}, insecure)
@@ -189,4 +195,5 @@ class EndpointBackend(RemoteBackend):
             url, body = self._routes.chat, chat_body(request, model, dialect)
         ask = Ask(url, encoded(body), credentials=self._credentials, model=model)
         names = ToolNames(tuple(tool.name for tool in request.tool_list))
-        return Plan(ask, ChunkReader(names, model=model))
+        reader = ChunkReader(names, model=model, max_tokens=request.max_tokens, done_is_enough=self._done_is_enough)
+        return Plan(ask, reader)

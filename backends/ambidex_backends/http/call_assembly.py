@@ -71,6 +71,11 @@ class CallAssembly:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def ends_open(self) -> bool:
+        """Whether the last call's arguments have begun and are not complete."""
+        return bool(self._calls and self._calls[-1].pieces and not self._calls[-1].is_closed)
+
     def feed(self, deltas: Any) -> list[Event]:
         """What one delta adds; anything in it that is no call is passed over."""
         events: list[Event] = []
@@ -181,6 +186,8 @@ def _finished(call: _Call, name: str, cut: bool) -> ToolCall | InvalidToolCall:
             value = _parsed(raw)
     except StrictJSONError as problem:
         why = f"the arguments are no JSON: {problem}"
+        if call.pieces and not call.is_closed:
+            why = f"the arguments were cut off, which leaves no JSON: {problem}"
         return InvalidToolCall(
             call.id, name, call.arguments, "the call was cut off by the length limit" if cut else why
         )

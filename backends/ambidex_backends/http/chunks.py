@@ -48,14 +48,20 @@ class ChunkReader:
         *,
         model: str | None,
         provider: str | None = None,
+        max_tokens: int | None = None,
+        done_is_enough: bool = False,
         cost: Callable[[Usage, str | None], float | None] | None = None,
     ) -> None:
-        """`cost` knows what these tokens cost, in USD, from the provider of this name (None: not known who it was)."""
+        """`max_tokens` is the limit that was asked for: routers rewrite the finish reason of an answer that met it.
+        `done_is_enough`: `[DONE]` without a finish reason makes an answer whole, as old servers mean it.
+        `cost` knows what these tokens cost, in USD, from the provider of this name (None: not known who it was)."""
         self.finished = False
         self.done = False
         self._names = names
         self._model = model
         self._provider = provider
+        self._max_tokens = max_tokens
+        self._done_is_enough = done_is_enough
         self._cost = cost
         self._served_by: str | None = None
         self._so_far = Accumulator()
@@ -75,13 +81,15 @@ class ChunkReader:
         text = event.data.strip()
         if text == "[DONE]":
             self.done = True
+            self.finished = self.finished or self._done_is_enough
             return []
         if not text:
             return []
         data = read_json(event)
         if event.event == "error" or says_error(data):
             raise self._error(data, event.data)
-        self._usage = read_usage(data.get("usage")) or self._usage
+        counts = data.get("usage") or as_object(data.get("x_groq")).get("usage")
+        self._usage = read_usage(counts) or self._usage
         self._answered_by = as_text(data.get("model")) or self._answered_by
         self._chunk_id = as_text(data.get("id")) or self._chunk_id
         events: list[Event] = []
@@ -98,8 +106,10 @@ class ChunkReader:
                 request_id=request_id,
                 code="no_finish_reason" if self.done else None,
             )
-        raw = self._raw_reason or ""
-        reason = FINISH_REASONS.get(raw, "other")
+        raw = self._raw_reason
+        reason: FinishReason = "stop" if raw is None else FINISH_REASONS.get(raw, "other")
+        if self._calls.ends_open and self._met_its_limit():
+            reason = "length"
         events = self._held_text() + self._calls.end(cut=reason == "length")
         self._noted(events)
         if reason == "stop" and len(self._calls):
@@ -115,6 +125,10 @@ class ChunkReader:
             request_id=request_id or self._chunk_id,
         )
         return [*events, finished]
+
+    def _met_its_limit(self) -> bool:
+        used = self._usage.output_tokens
+        return self._max_tokens is not None and used is not None and used >= self._max_tokens
 
     def _usage_with_cost(self) -> Usage:
         """The server's own figure, else that of the prices."""
@@ -133,7 +147,13 @@ class ChunkReader:
         if not is_object(fields):
             raise MalformedResponse("The server sent a delta that is no object.")
         events: list[Event] = []
-        reasoning = as_text(fields.get("reasoning_content")) or as_text(fields.get("reasoning"))
+        if is_object(choice.get("usage")):  # Moonshot's place for it
+            self._usage = read_usage(choice["usage"]) or self._usage
+        reasoning = (
+            as_text(fields.get("reasoning_content"))
+            or as_text(fields.get("reasoning"))
+            or _thoughts(fields.get("content"))
+        )
         if reasoning and (text := self._reasoning.feed(reasoning)):
             events.append(ReasoningDelta(text))
         content = _content(fields.get("content")) or as_text(fields.get("refusal")) or as_text(choice.get("text"))
@@ -196,8 +216,12 @@ def read_usage(data: Any) -> Usage | None:
     return Usage(
         input_tokens=as_whole(data.get("prompt_tokens")),
         output_tokens=as_whole(data.get("completion_tokens")),
-        cached_tokens=as_whole(as_object(data.get("prompt_tokens_details")).get("cached_tokens")),
-        reasoning_tokens=as_whole(as_object(data.get("completion_tokens_details")).get("reasoning_tokens")),
+        cached_tokens=_first_whole(
+            as_object(data.get("prompt_tokens_details")).get("cached_tokens"), data.get("prompt_cache_hit_tokens")
+        ),
+        reasoning_tokens=_first_whole(
+            as_object(data.get("completion_tokens_details")).get("reasoning_tokens"), data.get("reasoning_tokens")
+        ),
         cost=_cost(data),
     )
 
@@ -207,6 +231,16 @@ def _cost(usage: dict[str, Any]) -> float | None:
     said = as_object(usage.get("cost")).get("total_cost") if is_object(usage.get("cost")) else usage.get("cost")
     number = as_number(said if said is not None else usage.get("estimated_cost"))
     return number if number is not None and number >= 0 else None
+
+
+def _first_whole(*values: Any) -> int | None:
+    return next((number for value in values if (number := as_whole(value)) is not None), None)
+
+
+def _thoughts(content: Any) -> str:
+    """Mistral's reasoning: parts of the content, each with text parts of its own."""
+    parts = [as_object(part) for part in as_list(content)]
+    return "".join(_content(part.get("thinking")) for part in parts if part.get("type") == "thinking")
 
 
 def _content(value: Any) -> str:

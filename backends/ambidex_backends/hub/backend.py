@@ -183,10 +183,16 @@ class HubBackend(RemoteBackend):
             url = behind_router(self._routes, provider, PROVIDERS[provider].chat, model)
             dialect = PROVIDERS[provider].dialect
         ask = self._ask(self._routes, url, encoded(chat_body(request, model, dialect)), provider)
-        return Plan(ask, self._reader(tuple(tool.name for tool in request.tool_list), self._name.provider))
+        return Plan(ask, self._reader(request, self._name.provider))
 
-    def _reader(self, tools: tuple[str, ...], provider: str | None) -> ChunkReader:
-        return ChunkReader(ToolNames(tools), model=self._name.full, provider=provider, cost=self._cost)
+    def _reader(self, request: Request, provider: str | None) -> ChunkReader:
+        return ChunkReader(
+            ToolNames(tuple(tool.name for tool in request.tool_list)),
+            model=self._name.full,
+            provider=provider,
+            max_tokens=request.max_tokens,
+            cost=self._cost,
+        )
 
     def _cost(self, usage: Usage, answered_by: str | None) -> float | None:
         facts = self._facts.value
@@ -201,7 +207,7 @@ class HubBackend(RemoteBackend):
         url = behind_router(self._routes, provider, completion_route(provider) or "", served.provider_id)
         body = encoded(completion_body(request, served.provider_id, ROUTER))
         ask = self._ask(self._routes, url, body, provider)
-        return Plan(ask, self._reader((), provider))
+        return Plan(ask, self._reader(request, provider))
 
     def _ask(
         self,

@@ -164,3 +164,15 @@ def test_what_is_refused_is_never_sent() -> None:
 
 def test_repr_holds_no_key() -> None:
     assert KEY not in repr(EndpointBackend("https://h.test/v1?k=v#m", api_key=KEY, headers={"x-api-key": KEY}))
+
+
+def test_old_servers_that_send_only_done() -> None:
+    with chat_server(lambda body: [{"choices": [{"index": 0, "delta": {"content": "a"}}]}]) as url:
+        strict, lenient = EndpointBackend(f"{url}#m"), EndpointBackend(f"{url}#m", done_is_enough=True)
+        with pytest.raises(errors.IncompleteResponse):
+            collect(strict.stream(HI))
+        assert collect(lenient.stream(HI)).text == "a"
+        strict.close()
+        lenient.close()
+    with pytest.raises(errors.ConfigError, match="done_is_enough"):
+        EndpointBackend("http://127.0.0.1/v1#m", done_is_enough=1)  # type: ignore[arg-type]  # the mistake

@@ -31,9 +31,11 @@ from ambidex_backends.http.tool_names import ToolNames, to_wire
 ODD_NAME = "weather.today in °C"
 
 
-def read(*items: Any, done: bool = True, names: tuple[str, ...] = (ODD_NAME,)) -> tuple[list[Event], Finished]:
+def read(
+    *items: Any, done: bool = True, names: tuple[str, ...] = (ODD_NAME,), **options: Any
+) -> tuple[list[Event], Finished]:
     """The events of a stream of these values (a str is sent as it is, an (event, data) pair by its name)."""
-    reader = ChunkReader(ToolNames(names), model="asked")
+    reader = ChunkReader(ToolNames(names), model="asked", **options)
     events: list[Event] = []
     for item in [*items, *(["[DONE]"] if done else [])]:
         name, data = item if isinstance(item, tuple) else ("message", item)
@@ -380,6 +382,85 @@ def test_however_arguments_are_cut_the_calls_are_the_same(
     except UnicodeEncodeError:
         return  # hypothesis drew half a character, which is refused above
     assert tool_calls(*chunks, END) == expected
+
+
+CUT = call(id="1", name="f", arguments='{"x": "lo')
+
+
+@pytest.mark.parametrize("raw", ["tool_calls", "stop", "length"])
+@pytest.mark.parametrize(
+    ("used", "limit", "met"), [(8, 8, True), (9, 8, True), (7, 8, False), (8, None, False), (None, 8, False)]
+)
+def test_a_rewritten_finish_reason_shows_by_the_count(raw: str, used: int | None, limit: int | None, met: bool) -> None:
+    counts = {"choices": [], "usage": {"completion_tokens": used}}
+    choice = read(CUT, delta(raw), counts, max_tokens=limit)[1].choices[0]
+    (part,) = choice.message.parts
+    assert isinstance(part, InvalidToolCall)
+    assert "cut off" in part.problem
+    assert ("length limit" in part.problem) is (met or raw == "length")
+    assert choice.finish_reason == ("length" if met or raw == "length" else "tool_calls")
+    assert choice.raw_finish_reason == raw
+
+
+def test_a_whole_call_at_the_limit_is_a_call() -> None:
+    counts = {"choices": [], "usage": {"completion_tokens": 8}}
+    choice = read(call(id="1", name="f", arguments="{}"), END, counts, max_tokens=8)[1].choices[0]
+    assert (choice.finish_reason, len(choice.message.tool_calls)) == ("tool_calls", 1)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [call(0, id="1", name="f", arguments='{"x": 1}')],
+        [call(0, id="1", name="f", arguments=""), call(0, arguments='{"x"'), call(0, arguments=": 1}")],
+        [call(0, id="1", name="f", arguments="{}")],
+    ],
+)
+@given(data=st.data())
+def test_a_delta_sent_twice_makes_no_call_that_runs_on_something_else(pieces: list[Any], data: st.DataObject) -> None:
+    """Twice a piece of arguments: no call. Twice the beginning: the same call."""
+    twice = data.draw(st.integers(0, len(pieces) - 1))
+    sent = [*pieces[: twice + 1], *pieces[twice:], END]
+    parts = message(*sent).parts
+    assert len(parts) == 1
+    arguments = pieces[twice]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"]
+    assert isinstance(parts[0], InvalidToolCall if arguments else ToolCall)
+
+
+def test_done_without_a_finish_reason_is_enough_for_those_who_say_so() -> None:
+    _, finished = read(delta(content="a"), done_is_enough=True)
+    choice = finished.choices[0]
+    assert (choice.finish_reason, choice.raw_finish_reason) == ("stop", None)
+    assert read(call(id="1", name="f", arguments="{}"), done_is_enough=True)[1].choices[0].finish_reason == "tool_calls"
+    with pytest.raises(IncompleteResponse):
+        read(delta(content="a"), done=False, done_is_enough=True)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "reasoning_tokens": 1}},
+        {"choices": [], "x_groq": {"usage": {"prompt_tokens": 7, "completion_tokens": 2, "reasoning_tokens": 1}}},
+        {
+            "choices": [
+                {"index": 0, "delta": {}, "usage": {"prompt_tokens": 7, "completion_tokens": 2, "reasoning_tokens": 1}}
+            ]
+        },
+    ],
+)
+def test_the_counts_in_other_places(counts: dict[str, Any]) -> None:
+    usage = read(delta(content="a"), delta("stop"), counts)[1].usage
+    assert (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens) == (7, 2, 1)
+
+
+def test_reasoning_as_parts_of_the_content() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    made = message(delta(content=[thinking]), delta(content=[{"type": "text", "text": "a"}]), delta("stop"))
+    assert made == Assistant(Reasoning("hm"), Text("a"))
+
+
+def test_a_refusal_is_the_answers_text() -> None:
+    assert message(delta(content=None, refusal="I will not."), delta("stop")) == Assistant("I will not.")
 
 
 # Log probabilities.
