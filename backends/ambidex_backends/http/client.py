@@ -198,10 +198,9 @@ class AnyResponse:
             return for_response(status, self.headers, body, target=ask.target, model=ask.model, provider=ask.provider)
         request_id = self.headers.get("x-request-id")
         if 300 <= status < 400:
-            parts = urlsplit(self.headers.get("location", ""))
-            place = clean(f" to {parts.scheme}://{parts.netloc}") if parts.netloc else ""
+            place = self._without_keys(self.headers.get("location", "").encode(errors="replace")).decode()
             return RedirectBlocked(
-                f"{ask.target} redirects{place} ({status}), which is not followed. Give the final address.",
+                f"{ask.target} redirects{_origin(place)} ({status}), which is not followed. Give the final address.",
                 status=status,
                 request_id=request_id,
             )
@@ -334,6 +333,16 @@ def _headers(host: bytes, streams: bool, more: tuple[tuple[str, str], ...]) -> h
             **dict(more),
         }
     )
+
+
+def _origin(location: str) -> str:
+    """Where a redirect leads, as far as errors name it."""
+    try:
+        parts = urlsplit(location)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return " to what is no address"
+    return clean(f" to {parts.scheme or 'the same scheme'}://{parts.hostname}{port}") if parts.hostname else ""
 
 
 def _value(body: bytes, ask: Ask) -> Any:

@@ -197,6 +197,14 @@ class AsyncGuardedStream(httpcore.AsyncNetworkStream):
         await self._stream.aclose()
 
 
+class _Answer(httpx.Response):
+    """httpx reads the target of a redirect also where none is followed, and fails over one that is no address."""
+
+    @property
+    def has_redirect_location(self) -> bool:
+        return False
+
+
 class Transport(httpx.BaseTransport):
     """Our network under httpx. No request waits for a connection: their number is not limited, idle ones are."""
 
@@ -208,9 +216,7 @@ class Transport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = self._pool.handle_request(_with_credentials(request))
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
-        )
+        return _Answer(answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions)
 
     def close(self) -> None:
         self._pool.close()
@@ -229,7 +235,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await self._pool.handle_async_request(_with_credentials(request))
-        return httpx.Response(
+        return _Answer(
             answer.status, headers=answer.headers, stream=_AsyncBody(answer.stream), extensions=answer.extensions
         )
 
