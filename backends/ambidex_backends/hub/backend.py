@@ -205,7 +205,7 @@ class HubBackend(RemoteBackend):
             ask = self._ask(self._routes, url, encoded(text_generation_body(request)), provider)
             return Plan(ask, TokenReader(model=self._name.full, scored=request.logprobs is not None))
         url = behind_router(self._routes, provider, completion_route(provider) or "", served.provider_id)
-        body = encoded(completion_body(request, served.provider_id, ROUTER))
+        body = encoded(completion_body(request, served.provider_id, PROVIDERS[provider].dialect))
         ask = self._ask(self._routes, url, body, provider)
         return Plan(ask, self._reader(request, provider))
 
