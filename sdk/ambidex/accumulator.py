@@ -99,16 +99,16 @@ class _ChoiceSoFar:
     def add(self, event: Event) -> None:
         match event:
             case TextDelta(text):
-                self._text(Text).pieces.append(text)
+                _add(text, self._text(Text).pieces)
             case ReasoningDelta(text):
                 so_far = self._text(Reasoning)
-                so_far.pieces.append(text)
+                _add(text, so_far.pieces)
                 so_far.signature = event.signature or so_far.signature
             case ToolCallStarted():
                 call = self._call(event.index)
                 call.id, call.name = event.id, event.name
             case ToolCallDelta():
-                self._call(event.index).pieces.append(event.json)
+                _add(event.json, self._call(event.index).pieces)
             case ToolCalled() | ToolCallFailed():
                 self._call(event.index).call = event.call
             case TokenScored(logprob):
@@ -133,7 +133,17 @@ class _ChoiceSoFar:
         return self._calls[index]
 
 
-@dataclasses.dataclass
+_MANY_PIECES = 8192
+"""So many are joined into one: a piece of two characters takes forty times its size."""
+
+
+def _add(text: str, pieces: list[str]) -> None:
+    pieces.append(text)
+    if len(pieces) > _MANY_PIECES:
+        pieces[:] = ["".join(pieces)]
+
+
+@dataclasses.dataclass(slots=True)
 class _TextSoFar:
     kind: type[Text] | type[Reasoning]
     pieces: list[str] = dataclasses.field(default_factory=list[str])

@@ -1,7 +1,8 @@
 """The one reader of JSON that a model or a server wrote: what is ambiguous or unbounded is refused, never guessed.
 
 Refused beside what RFC 8259 refuses: a name twice in one object, NaN and infinities (also as a number too large for
-a double), nesting deeper than `max_depth`, whole numbers of more than 4300 digits, bytes that are not UTF-8.
+a double), nesting deeper than `max_depth`, more than `max_values` values, whole numbers of more
+than 4300 digits, bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -16,14 +17,22 @@ MAX_DEPTH = 64
 MAX_INTEGER_DIGITS = 4300
 """As CPython's own limit, which a program may lift: the cost of reading one grows with the square of its length."""
 
+_STRING_OR_COMMA = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{,]', re.DOTALL)
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class StrictJSONError(ValueError):
-    """Not one strict JSON value; the text says what is wrong and where."""
+    """Not one strict JSON value; the text says what is wrong and where.
+
+    limit  the name and the size of the limit that it goes beyond, if that is what is wrong
+    """
+
+    def __init__(self, text: str, *, limit: tuple[str, int] | None = None) -> None:
+        super().__init__(text)
+        self.limit = limit
 
 
-def loads(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+def loads(text: str | bytes, *, max_depth: int = MAX_DEPTH, max_values: int | None = None) -> Any:
     """The one JSON value in `text`. Raises `StrictJSONError`. Time is linear in its length."""
     if isinstance(text, bytes):
         try:
@@ -31,6 +40,8 @@ def loads(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         except UnicodeDecodeError as problem:
             raise StrictJSONError(f"not UTF-8 at byte {problem.start}") from None
     _check_depth(text, max_depth)
+    if max_values is not None and len(text) > max_values:
+        _check_count(text, max_values)
     try:
         return (_decoder if len(text) <= MAX_INTEGER_DIGITS else _digit_counting_decoder).decode(text)
     except json.JSONDecodeError as problem:
@@ -48,9 +59,22 @@ def _check_depth(text: str, limit: int) -> None:
         if token in "[{":
             depth += 1
             if depth > limit:
-                raise StrictJSONError(f"nested deeper than {limit} levels at char {found.start()}")
+                raise StrictJSONError(
+                    f"nested deeper than {limit} levels at char {found.start()}", limit=("json_depth", limit)
+                )
         elif token in "]}":
             depth -= 1
+
+
+def _check_count(text: str, limit: int) -> None:
+    """Each value but the first of all stands behind a comma or the bracket that it is the first in."""
+    if text.count(",") + text.count("[") + text.count("{") < limit:
+        return
+    count = 1
+    for found in _STRING_OR_COMMA.finditer(text):
+        count += found[0] in "[{,"
+        if count > limit:
+            raise StrictJSONError(f"of more than {limit} values at char {found.start()}", limit=("json_values", limit))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

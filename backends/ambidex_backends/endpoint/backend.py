@@ -17,6 +17,7 @@ from ambidex_backends.http.chunks import ChunkReader
 from ambidex_backends.http.client import Ask
 from ambidex_backends.http.dialect import DIALECTS, VLLM, Dialect, DialectName
 from ambidex_backends.http.json_values import as_object, as_text, as_whole, is_list
+from ambidex_backends.http.limits import DEFAULT_LIMITS, Limits
 from ambidex_backends.http.provider_routes import dialect_of_host
 from ambidex_backends.http.remembered import Remembered
 from ambidex_backends.http.remote import Connection, RemoteBackend
@@ -55,6 +56,7 @@ class EndpointBackend(RemoteBackend):
     max_attempts     how often a request is sent at most; what is tried again, `http.retry` says
     max_concurrency, max_per_minute   requests under way at a time, and begun in a minute; others wait their turn
     proxy     "http(s)://[user:password@]host:port"; none is taken from the environment
+    limits    what a server may make this process hold; see `http.limits.Limits`
     done_is_enough   takes `[DONE]` without a finish reason for the end of a whole answer, as old servers send it; a
                      proxy that ends a cut answer properly cannot be told from them
     observe   called with every request, event and error
@@ -81,6 +83,7 @@ class EndpointBackend(RemoteBackend):
         max_concurrency: int | None = None,
         max_per_minute: float | None = None,
         proxy: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
         done_is_enough: bool = False,
         observe: Observer | None = None,
     ) -> None:
@@ -93,6 +96,7 @@ class EndpointBackend(RemoteBackend):
             max_concurrency=max_concurrency,
             max_per_minute=max_per_minute,
             proxy=proxy,
+            limits=limits,
             observe=observe,
         )
         if not isinstance(url, str):
@@ -158,6 +162,7 @@ class EndpointBackend(RemoteBackend):
             streams=False,
             model=self._model,
             optional=optional,
+            limits=self._limits,
         )
 
     def _question(self, request: Request) -> Ask | None:
@@ -193,7 +198,14 @@ class EndpointBackend(RemoteBackend):
             url, body = self._routes.completions, completion_body(request, model, dialect)
         else:
             url, body = self._routes.chat, chat_body(request, model, dialect)
-        ask = Ask(url, encoded(body), credentials=self._credentials, model=model)
+        ask = Ask(url, encoded(body), credentials=self._credentials, model=model, limits=self._limits)
         names = ToolNames(tuple(tool.name for tool in request.tool_list))
-        reader = ChunkReader(names, model=model, max_tokens=request.max_tokens, done_is_enough=self._done_is_enough)
+        reader = ChunkReader(
+            names,
+            model=model,
+            scored=request.logprobs is not None,
+            limits=self._limits,
+            max_tokens=request.max_tokens,
+            done_is_enough=self._done_is_enough,
+        )
         return Plan(ask, reader)

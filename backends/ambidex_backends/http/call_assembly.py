@@ -18,11 +18,13 @@ from ambidex.messages import InvalidToolCall, ToolCall
 from ambidex.strict_json import StrictJSONError, loads
 
 from .json_values import as_object, as_text, as_whole, is_list, is_object
+from .limits import DEFAULT_LIMITS, MAX_VALUES, Limits
 from .surrogates import WholeText
+from .tally import exceeded
 from .tool_names import ToolNames
 
-MAX_CALLS = 128
-"""Tool calls in one answer."""
+MAX_NAME = 1024
+"""Characters of one tool's name, which may come in pieces."""
 
 
 @dataclass
@@ -64,7 +66,8 @@ class _Call:
 class CallAssembly:
     """`feed` the `tool_calls` of each delta; `end` gives the finished calls."""
 
-    def __init__(self, names: ToolNames) -> None:
+    def __init__(self, names: ToolNames, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limit = limits.tool_calls
         self._names = names
         self._calls: list[_Call] = []
 
@@ -140,12 +143,8 @@ class CallAssembly:
         return None if another_id or another_tool or (may_be_another and found.is_closed) else found
 
     def _new(self, key: int | None) -> _Call:
-        if len(self._calls) >= MAX_CALLS:
-            raise LimitExceeded(
-                f"The answer holds more than {MAX_CALLS} tool calls; reading stopped.",
-                name="tool_calls",
-                limit=MAX_CALLS,
-            )
+        if len(self._calls) >= self._limit:
+            raise exceeded("tool_calls", self._limit, "tool calls")
         call = _Call(len(self._calls), key)
         self._calls.append(call)
         return call
@@ -170,6 +169,10 @@ def _add_name(call: _Call, name: str) -> None:
     if not name or name == call.name or call.started:
         return
     call.name = name if name.startswith(call.name) else call.name + name
+    if len(call.name) > MAX_NAME:
+        raise LimitExceeded(
+            f"The name of a tool call has more than {MAX_NAME} characters.", name="tool_name", limit=MAX_NAME
+        )
 
 
 def _finished(call: _Call, name: str, cut: bool) -> ToolCall | InvalidToolCall:
@@ -202,7 +205,7 @@ def _finished(call: _Call, name: str, cut: bool) -> ToolCall | InvalidToolCall:
 
 def _parsed(text: str) -> Any:
     """Empty text means no arguments. Half a character, which no text can hold, is refused."""
-    value = loads(text) if text.strip() else None
+    value = loads(text, max_values=MAX_VALUES) if text.strip() else None
     if "\\u" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()

@@ -18,10 +18,12 @@ from ambidex.strict_json import StrictJSONError, loads
 
 from .call_assembly import CallAssembly
 from .json_values import as_list, as_number, as_object, as_text, as_whole, is_list, is_object
+from .limits import DEFAULT_LIMITS, MAX_VALUES, Limits
 from .scores import read_scores
 from .server_errors import clean, for_stream, says_error
 from .sse import ServerSentEvent
 from .surrogates import WholeText
+from .tally import Tally
 from .tool_names import ToolNames
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -48,11 +50,14 @@ class ChunkReader:
         *,
         model: str | None,
         provider: str | None = None,
+        scored: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
         max_tokens: int | None = None,
         done_is_enough: bool = False,
         cost: Callable[[Usage, str | None], float | None] | None = None,
     ) -> None:
         """`max_tokens` is the limit that was asked for: routers rewrite the finish reason of an answer that met it.
+        `scored`: log probabilities were asked for; others are passed over.
         `done_is_enough`: `[DONE]` without a finish reason makes an answer whole, as old servers mean it.
         `cost` knows what these tokens cost, in USD, from the provider of this name (None: not known who it was)."""
         self.finished = False
@@ -67,7 +72,10 @@ class ChunkReader:
         self._so_far = Accumulator()
         self._text = WholeText()
         self._reasoning = WholeText()
-        self._calls = CallAssembly(names)
+        self._calls = CallAssembly(names, limits)
+        self._tally = Tally(limits)
+        self._scored = scored
+        self._max_values = max_values(limits, scored=scored)
         self._raw_reason: str | None = None
         self._stop_sequence: str | None = None
         self._usage = Usage()
@@ -85,7 +93,7 @@ class ChunkReader:
             return []
         if not text:
             return []
-        data = read_json(event)
+        data = read_json(event, self._max_values)
         if event.event == "error" or says_error(data):
             raise self._error(data, event.data)
         counts = data.get("usage") or as_object(data.get("x_groq")).get("usage")
@@ -164,7 +172,7 @@ class ChunkReader:
             calls = {"index": 0, "function": fields["function_call"]}
         if calls:
             events += self._held_text() + self._calls.feed(calls)
-        if logprobs := choice.get("logprobs"):
+        if self._scored and (logprobs := choice.get("logprobs")):
             events += [TokenScored(score) for score in read_scores(logprobs)]
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
@@ -184,6 +192,7 @@ class ChunkReader:
 
     def _noted(self, events: list[Event]) -> list[Event]:
         for event in events:
+            self._tally.count(event)
             self._so_far.add(event)
         return events
 
@@ -193,13 +202,19 @@ class ChunkReader:
         )
 
 
-def read_json(event: ServerSentEvent) -> dict[str, Any]:
-    """The object in an event's data. Raises `MalformedResponse`, `LimitExceeded` for one nested too deep."""
+def max_values(limits: Limits, *, scored: bool) -> int:
+    """JSON values in one event. Servers may send all log probabilities of an answer in one: six values for each."""
+    return MAX_VALUES + (6 * limits.scores if scored else 0)
+
+
+def read_json(event: ServerSentEvent, most: int = MAX_VALUES) -> dict[str, Any]:
+    """The object in an event's data. Raises `MalformedResponse`; `LimitExceeded` for one too deep or too full."""
     try:
-        data = loads(event.data)
+        data = loads(event.data, max_values=most)
     except StrictJSONError as problem:
-        if "deeper" in str(problem):
-            raise LimitExceeded(f"An event of the stream is {problem}.", name="json_depth", limit=64) from None
+        if problem.limit is not None:
+            name, limit = problem.limit
+            raise LimitExceeded(f"An event of the stream is {problem}.", name=name, limit=limit) from None
         start = clean(event.data)[:80]
         raise MalformedResponse(f"An event of the stream is no JSON ({problem}). It begins: {start}") from None
     if not is_object(data):

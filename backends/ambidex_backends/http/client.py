@@ -27,12 +27,12 @@ from ambidex.errors import (
 from ambidex.strict_json import StrictJSONError, loads
 
 from .call import Call
-from .content import Content
+from .content import Content, Utf8
 from .json_values import as_object
-from .limits import DEFAULT_LIMITS, Limits
+from .limits import DEFAULT_LIMITS, MAX_VALUES, Limits
 from .proxy import Proxy
 from .secret import Credentials
-from .server_errors import clean, for_response, says_error
+from .server_errors import MAX_ERROR_VALUES, clean, for_response, says_error
 from .transport_errors import translated
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Http:
         """The JSON value that `ask` is answered with."""
         response = self.open(ask, call)
         try:
-            return _value(response.rest(), ask)
+            return _value(response.text(), ask)
         finally:
             response.close()
 
@@ -111,7 +111,7 @@ class Http:
         """The async twin of `json`."""
         response = await self.aopen(ask, call)
         try:
-            return _value(await response.rest(), ask)
+            return _value(await response.text(), ask)
         finally:
             await response.close()
 
@@ -205,7 +205,7 @@ class AnyResponse:
                 request_id=request_id,
             )
         try:
-            data = loads(body)
+            data = loads(body, max_values=MAX_ERROR_VALUES)
         except StrictJSONError:
             data = None
         if says_error(as_object(data)):
@@ -253,6 +253,14 @@ class Response(AnyResponse):
                 body += piece
         return self._without_keys(bytes(body))
 
+    def text(self) -> str:
+        """The same as text, which is never held as bytes."""
+        content, text = self.content(), Utf8()
+        while (chunk := self.read()) is not None:
+            for piece in content.feed(chunk):
+                text.feed(piece)
+        return text.end()
+
     def close(self) -> None:
         with suppress(Exception):  # it is over: how the connection ends no longer matters to anyone
             self._raw.close()
@@ -287,6 +295,13 @@ class AsyncResponse(AnyResponse):
             for piece in content.feed(chunk):
                 body += piece
         return self._without_keys(bytes(body))
+
+    async def text(self) -> str:
+        content, text = self.content(), Utf8()
+        while (chunk := await self.read()) is not None:
+            for piece in content.feed(chunk):
+                text.feed(piece)
+        return text.end()
 
     async def close(self) -> None:
         with suppress(Exception):
@@ -345,10 +360,11 @@ def _origin(location: str) -> str:
     return clean(f" to {parts.scheme or 'the same scheme'}://{parts.hostname}{port}") if parts.hostname else ""
 
 
-def _value(body: bytes, ask: Ask) -> Any:
+def _value(text: str, ask: Ask) -> Any:
     try:
-        return loads(body)
+        return loads(text, max_values=MAX_VALUES)
     except StrictJSONError as problem:
-        if "deeper" in str(problem):
-            raise LimitExceeded(f"The answer of {ask.target} is {problem}.", name="json_depth", limit=64) from None
+        if problem.limit is not None:
+            name, limit = problem.limit
+            raise LimitExceeded(f"The answer of {ask.target} is {problem}.", name=name, limit=limit) from None
         raise MalformedResponse(f"The answer of {ask.target} is no JSON: {problem}.") from None

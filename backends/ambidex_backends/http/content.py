@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -66,3 +67,21 @@ class Content:
                 return
             yield piece
             chunk = inflater.unconsumed_tail
+
+
+class Utf8:
+    """`feed` pieces of bytes; `end` gives the text. Raises `MalformedResponse` for bytes that are no UTF-8."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._pieces: list[str] = []
+
+    def feed(self, piece: bytes, *, final: bool = False) -> None:
+        try:
+            self._pieces.append(self._decoder.decode(piece, final))
+        except UnicodeDecodeError:
+            raise MalformedResponse("The answer is no UTF-8 text.") from None
+
+    def end(self) -> str:
+        self.feed(b"", final=True)
+        return "".join(self._pieces)

@@ -11,6 +11,10 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
+MAX_VALUES = 100_000
+"""JSON values in one text: an empty list takes three bytes there, and seventy in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Beyond one of these, reading stops with `LimitExceeded`; its `name` is the name here.
@@ -22,12 +26,12 @@ class Limits:
     answer_bytes   text, reasoning and arguments of one answer, together, as UTF-8
     answer_parts   times that one answer changes between text and reasoning
     tool_calls     in one answer
-    scores         log probabilities in one answer, the alternatives to each token included
+    scores         log probabilities in one answer that was asked for them, the alternatives to each token included
     """
 
     event_bytes: int = 8 * MIB
     stream_bytes: int = 256 * MIB
-    plain_bytes: int = 32 * MIB
+    plain_bytes: int = 8 * MIB
     error_bytes: int = 1 * MIB
     answer_bytes: int = 8 * MIB
     answer_parts: int = 10_000

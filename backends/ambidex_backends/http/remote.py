@@ -18,6 +18,7 @@ from .attempts import Attempts
 from .call import Call, Timeouts
 from .client import Ask, Http
 from .limiter import Limiter
+from .limits import Limits
 from .proxy import Proxy
 from .retry import budget_of
 
@@ -42,6 +43,7 @@ class Connection(TypedDict):
     max_concurrency: int | None
     max_per_minute: float | None
     proxy: str | None
+    limits: Limits
     observe: Observer | None
 
 
@@ -55,12 +57,15 @@ class RemoteBackend:
             check_integer(connection["max_attempts"], "max_attempts", at_least=1)
             check_integer(connection["max_concurrency"], "max_concurrency", at_least=1)
             check_number(connection["max_per_minute"], "max_per_minute", above=0.0)
+            if not isinstance(connection["limits"], Limits):
+                raise ConfigError(f"limits takes a Limits, got {type(connection['limits']).__name__}.", param="limits")
             self._timeouts = Timeouts(
                 connection["connect_timeout"], connection["first_event_timeout"], connection["idle_timeout"]
             )
         except AmbidexError as problem:
             raise ConfigError(problem.message, param=problem.param) from None
         self._timeout = connection["timeout"]
+        self._limits = connection["limits"]
         self._max_attempts = connection["max_attempts"]
         self._limiter = Limiter(connection["max_concurrency"], connection["max_per_minute"])
         self._http = Http(None if connection["proxy"] is None else Proxy.from_url(connection["proxy"]))

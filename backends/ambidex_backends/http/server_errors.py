@@ -40,6 +40,9 @@ from .json_values import as_list, as_number, as_object, as_whole, is_list, is_ob
 MAX_WORDS = 1000
 """Characters of the server's own words that a message repeats."""
 
+MAX_ERROR_VALUES = 10_000
+"""JSON values in the body of an error; one of more is read as plain text."""
+
 MAX_RETRY_AFTER = 365 * 24 * 3600.0
 
 
@@ -105,7 +108,7 @@ def read_body(body: bytes, content_type: str) -> Said:
     if "html" in content_type.lower() or text[:1] == "<":
         return Said("(a web page, not an answer of the API)" if text else "")
     try:
-        return read_value(loads(text))
+        return read_value(loads(text, max_values=MAX_ERROR_VALUES))
     except StrictJSONError:
         return Said(clean(text))
 

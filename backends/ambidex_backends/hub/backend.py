@@ -15,6 +15,7 @@ from ambidex_backends.http.answer import Plan
 from ambidex_backends.http.chunks import ChunkReader
 from ambidex_backends.http.client import Ask
 from ambidex_backends.http.dialect import ROUTER
+from ambidex_backends.http.limits import DEFAULT_LIMITS, Limits
 from ambidex_backends.http.provider_routes import PROVIDERS, behind_router
 from ambidex_backends.http.remembered import Remembered
 from ambidex_backends.http.remote import Connection, RemoteBackend
@@ -56,6 +57,7 @@ class HubBackend(RemoteBackend):
     max_attempts     how often a request is sent at most; what is tried again, `http.retry` says
     max_concurrency, max_per_minute   requests under way at a time, and begun in a minute; others wait their turn
     proxy     "http(s)://[user:password@]host:port"; none is taken from the environment
+    limits    what a server may make this process hold; see `http.limits.Limits`
     observe   called with every request, event and error
 
     A request with tools, `output` or media first looks up what the model's providers can do (once in `FACTS_SECONDS`;
@@ -82,6 +84,7 @@ class HubBackend(RemoteBackend):
         max_concurrency: int | None = None,
         max_per_minute: float | None = None,
         proxy: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
         observe: Observer | None = None,
     ) -> None:
         connection = Connection(
@@ -93,6 +96,7 @@ class HubBackend(RemoteBackend):
             max_concurrency=max_concurrency,
             max_per_minute=max_per_minute,
             proxy=proxy,
+            limits=limits,
             observe=observe,
         )
         self._name = ModelName.parse(model)
@@ -190,6 +194,8 @@ class HubBackend(RemoteBackend):
             ToolNames(tuple(tool.name for tool in request.tool_list)),
             model=self._name.full,
             provider=provider,
+            scored=request.logprobs is not None,
+            limits=self._limits,
             max_tokens=request.max_tokens,
             cost=self._cost,
         )
@@ -203,7 +209,7 @@ class HubBackend(RemoteBackend):
         if provider == TEXT_GENERATION:
             url = self._routes.beside_v1(f"/{provider}/models/{self._name.id}")
             ask = self._ask(self._routes, url, encoded(text_generation_body(request)), provider)
-            return Plan(ask, TokenReader(model=self._name.full, scored=request.logprobs is not None))
+            return Plan(ask, TokenReader(model=self._name.full, scored=request.logprobs is not None, limits=self._limits))
         url = behind_router(self._routes, provider, completion_route(provider) or "", served.provider_id)
         body = encoded(completion_body(request, served.provider_id, PROVIDERS[provider].dialect))
         ask = self._ask(self._routes, url, body, provider)
@@ -226,6 +232,7 @@ class HubBackend(RemoteBackend):
         return Ask(
             url,
             body,
+            limits=self._limits,
             headers={**self._headers, **own} if body is not None else {},
             credentials=Credentials(routes.origin, self._secrets(routes)),
             streams=body is not None,

@@ -13,9 +13,11 @@ from ambidex.reply import Timings, TokenLogprob, Usage
 from ambidex.request import Request
 from ambidex_backends.http.chunks import FINISH_REASONS, read_json
 from ambidex_backends.http.json_values import as_list, as_number, as_object, as_text, as_whole, is_object
+from ambidex_backends.http.limits import DEFAULT_LIMITS, Limits
 from ambidex_backends.http.request_body import prompt_on_the_wire, refuse, refuse_local_only
 from ambidex_backends.http.server_errors import for_stream, says_error
 from ambidex_backends.http.sse import ServerSentEvent
+from ambidex_backends.http.tally import Tally
 
 MAX_TOP_TOKENS = 5
 """TGI's own limit."""
@@ -67,7 +69,8 @@ def text_generation_body(request: Request) -> dict[str, Any]:
 class TokenReader:
     """Reads TGI's stream of tokens; see `answer.Reader`."""
 
-    def __init__(self, *, model: str, scored: bool) -> None:
+    def __init__(self, *, model: str, scored: bool, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._tally = Tally(limits)
         self.finished = False
         self.done = False
         self._model = model
@@ -95,6 +98,7 @@ class TokenReader:
         if is_object(details := data.get("details")):
             self._read_details(details)
         for item in events:
+            self._tally.count(item)
             self._so_far.add(item)
         return events
 
