@@ -20,6 +20,7 @@ from .events import (
 )
 from .messages import Assistant, InvalidToolCall, Part, Reasoning, Text, ToolCall
 from .reply import Choice, FinishReason, Reply, Timings, TokenLogprob, Usage
+from .text_pieces import TextPieces
 
 
 class Accumulator:
@@ -99,16 +100,16 @@ class _ChoiceSoFar:
     def add(self, event: Event) -> None:
         match event:
             case TextDelta(text):
-                _add(text, self._text(Text).pieces)
+                self._text(Text).pieces.add(text)
             case ReasoningDelta(text):
                 so_far = self._text(Reasoning)
-                _add(text, so_far.pieces)
+                so_far.pieces.add(text)
                 so_far.signature = event.signature or so_far.signature
             case ToolCallStarted():
                 call = self._call(event.index)
                 call.id, call.name = event.id, event.name
             case ToolCallDelta():
-                _add(event.json, self._call(event.index).pieces)
+                self._call(event.index).pieces.add(event.json)
             case ToolCalled() | ToolCallFailed():
                 self._call(event.index).call = event.call
             case TokenScored(logprob):
@@ -133,24 +134,14 @@ class _ChoiceSoFar:
         return self._calls[index]
 
 
-_MANY_PIECES = 8192
-"""So many are joined into one: a piece of two characters takes forty times its size."""
-
-
-def _add(text: str, pieces: list[str]) -> None:
-    pieces.append(text)
-    if len(pieces) > _MANY_PIECES:
-        pieces[:] = ["".join(pieces)]
-
-
 @dataclasses.dataclass(slots=True)
 class _TextSoFar:
     kind: type[Text] | type[Reasoning]
-    pieces: list[str] = dataclasses.field(default_factory=list[str])
+    pieces: TextPieces = dataclasses.field(default_factory=TextPieces)
     signature: str | None = None
 
     def part(self) -> Part | None:
-        text = "".join(self.pieces)
+        text = str(self.pieces)
         if self.kind is Text:
             return Text(text) if text else None
         return Reasoning(text, self.signature) if text or self.signature else None
@@ -160,10 +151,10 @@ class _TextSoFar:
 class _CallSoFar:
     id: str = ""
     name: str = ""
-    pieces: list[str] = dataclasses.field(default_factory=list[str])
+    pieces: TextPieces = dataclasses.field(default_factory=TextPieces)
     call: ToolCall | InvalidToolCall | None = None
 
     def part(self) -> Part | None:
         if self.call is not None:
             return self.call
-        return InvalidToolCall(self.id, self.name, "".join(self.pieces), "the call was cut off before it was complete")
+        return InvalidToolCall(self.id, self.name, str(self.pieces), "the call was cut off before it was complete")

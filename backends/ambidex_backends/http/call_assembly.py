@@ -16,6 +16,7 @@ from ambidex.errors import LimitExceeded
 from ambidex.events import Event, ToolCallDelta, ToolCalled, ToolCallFailed, ToolCallStarted
 from ambidex.messages import InvalidToolCall, ToolCall
 from ambidex.strict_json import StrictJSONError, loads
+from ambidex.text_pieces import TextPieces
 
 from .json_values import as_object, as_text, as_whole, is_list, is_object
 from .limits import DEFAULT_LIMITS, MAX_VALUES, Limits
@@ -34,7 +35,7 @@ class _Call:
     given_id: str = ""
     id: str = ""
     name: str = ""
-    pieces: list[str] = field(default_factory=list[str])
+    pieces: TextPieces = field(default_factory=TextPieces)
     text: WholeText = field(default_factory=WholeText)
     started: bool = False
     depth: int = 0
@@ -43,7 +44,7 @@ class _Call:
 
     @property
     def arguments(self) -> str:
-        return "".join(self.pieces)
+        return str(self.pieces)
 
     @property
     def is_closed(self) -> bool:
@@ -51,7 +52,7 @@ class _Call:
         return bool(self.pieces) and self.depth <= 0 and not self.in_string
 
     def add(self, text: str) -> None:
-        self.pieces.append(text)
+        self.pieces.add(text)
         for character in text:
             if self.escaped:
                 self.escaped = False

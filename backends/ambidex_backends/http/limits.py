@@ -33,7 +33,7 @@ class Limits:
     stream_bytes: int = 256 * MIB
     plain_bytes: int = 8 * MIB
     error_bytes: int = 1 * MIB
-    answer_bytes: int = 8 * MIB
+    answer_bytes: int = 4 * MIB
     answer_parts: int = 10_000
     tool_calls: int = 128
     scores: int = 1_000_000
