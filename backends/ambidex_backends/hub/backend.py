@@ -209,7 +209,9 @@ class HubBackend(RemoteBackend):
         if provider == TEXT_GENERATION:
             url = self._routes.beside_v1(f"/{provider}/models/{self._name.id}")
             ask = self._ask(self._routes, url, encoded(text_generation_body(request)), provider)
-            return Plan(ask, TokenReader(model=self._name.full, scored=request.logprobs is not None, limits=self._limits))
+            return Plan(
+                ask, TokenReader(model=self._name.full, scored=request.logprobs is not None, limits=self._limits)
+            )
         url = behind_router(self._routes, provider, completion_route(provider) or "", served.provider_id)
         body = encoded(completion_body(request, served.provider_id, PROVIDERS[provider].dialect))
         ask = self._ask(self._routes, url, body, provider)

@@ -139,7 +139,13 @@ CASES: dict[str, tuple[str, Callable[[Exchange], None], str, str | None, str]] =
         *("sync", body("stream", lambda: [event(b"[" * 100_000 + b"]" * 100_000)]), S, "json_depth", ""),
     ),
     "JSON 100,000 deep, plain": (
-        *("models", body("plain", lambda: [b'{"a":' * 100_000 + b"1" + b"}" * 100_000]), "LimitExceeded", "json_depth", ""),
+        *(
+            "models",
+            body("plain", lambda: [b'{"a":' * 100_000 + b"1" + b"}" * 100_000]),
+            "LimitExceeded",
+            "json_depth",
+            "",
+        ),
     ),
     "JSON of many lists, plain": (
         *(
