@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import jinja2
 import jinja2.ext
+import jinja2.lexer
 import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 import jinja2.runtime
 import jinja2.sandbox
 import jinja2.utils
+import jinja2.visitor
 
 from . import template_limits as limits
 from .errors import TemplateError, TemplateLimitExceeded
 
-MAX_SOURCE = 1_000_000
-"""Characters of a template."""
+MAX_SOURCE = 200_000
+"""Characters of a template; the longest known has 20,000."""
 
-_UNBOUNDED_METHODS = frozenset({"translate", "maketrans", "expandtabs", "format_map"})
+MAX_TOKENS = 15_000
+"""Words and signs in the template's code, each of which takes time to compile; the most known are 5,000."""
+
+_REFUSED_METHODS = frozenset({"translate", "maketrans", "expandtabs", "format_map", "encode", "to_bytes"})
+"""Methods that make something of any size, and that no template needs."""
 
 
 class CompiledTemplate:
@@ -39,10 +46,15 @@ class CompiledTemplate:
             raise TemplateLimitExceeded(f"The chat template has more than {MAX_SOURCE} characters.")
         try:
             environment = _environment()
-            self.variables: frozenset[str] = frozenset(jinja2.meta.find_undeclared_variables(environment.parse(source)))
-            self._template = environment.from_string(source)
+            tree = environment.parse(source)
+            self.variables: frozenset[str] = frozenset(jinja2.meta.find_undeclared_variables(tree))
+            self._template = environment.from_string(tree)
+        except TemplateLimitExceeded:
+            raise
         except jinja2.TemplateSyntaxError as problem:
             raise TemplateError(f"The chat template cannot be read, line {problem.lineno}: {problem.message}") from None
+        except (RecursionError, MemoryError):
+            raise TemplateLimitExceeded("The chat template is nested too deeply.") from None
         except Exception as problem:  # Python's own limits on what it compiles are not jinja2's errors
             raise TemplateError(f"The chat template cannot be read: {problem}") from None
 
@@ -53,16 +65,16 @@ class CompiledTemplate:
             return (now or datetime.datetime.now()).strftime(str(form)[:200])
 
         pieces: list[str] = []
-        length = 0
+        size = 0
         try:
-            with limits.budget():
+            with limits.budget(variables):
                 for piece in self._template.generate({**variables, "strftime_now": strftime_now}):
                     pieces.append(piece)
-                    length += len(piece)
-                    limits.check_size(length)
+                    size += sys.getsizeof(piece)
+                    limits.check_size(size)
         except TemplateLimitExceeded:
             raise
-        except (RecursionError, MemoryError):
+        except (RecursionError, MemoryError, OverflowError):
             raise TemplateLimitExceeded("The chat template used more memory or depth than it may.") from None
         except Exception as problem:  # whatever the template does wrong with its data
             words = str(problem) or type(problem).__name__
@@ -78,13 +90,7 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> jinja2.nodes.Template:
         tree = super()._parse(source, name, filename)
-        for loop in tree.find_all(jinja2.nodes.For):
-            loop.iter = _filtered(loop.iter, "for")
-        for concat in list(tree.find_all(jinja2.nodes.Concat)):
-            concat.nodes = [_filtered(jinja2.nodes.List(concat.nodes, lineno=concat.lineno), "~")]
-        for operand in tree.find_all(jinja2.nodes.Operand):
-            if operand.op in ("in", "notin"):
-                operand.expr = _filtered(operand.expr, "in")
+        _Counting().visit(tree)
         return tree
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
@@ -92,7 +98,7 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return limits.made(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: jinja2.runtime.Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        limits.check_call(__obj, args, kwargs)
+        args = limits.checked_arguments(__obj, args, kwargs)
         return limits.made(super().call(__context, __obj, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
@@ -107,7 +113,45 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return limited
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        return attr not in _UNBOUNDED_METHODS and super().is_safe_attribute(obj, attr, value)
+        return attr not in _REFUSED_METHODS and super().is_safe_attribute(obj, attr, value)
+
+
+class _Counting(jinja2.visitor.NodeTransformer):
+    """Passes what a template loops over, compares, joins and lists through filters that count it."""
+
+    def visit_For(self, node: jinja2.nodes.For) -> jinja2.nodes.Node:  # noqa: N802  # jinja2's own way
+        self.generic_visit(node)
+        node.iter = _filtered(node.iter, "for")
+        return node
+
+    def visit_Concat(self, node: jinja2.nodes.Concat) -> jinja2.nodes.Node:  # noqa: N802
+        node.nodes = [self.visit(item) for item in node.nodes]
+        node.nodes = [_filtered(jinja2.nodes.List(node.nodes, lineno=node.lineno), "~")]
+        return node
+
+    def visit_Compare(self, node: jinja2.nodes.Compare) -> jinja2.nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        sides = [node.expr, *(operand.expr for operand in node.ops)]
+        if not any(isinstance(side, jinja2.nodes.Const) and side.value is not None for side in sides):
+            node.expr = _filtered(node.expr, "compared")
+        for operand in node.ops:
+            if not isinstance(operand.expr, jinja2.nodes.Const):
+                operand.expr = _filtered(operand.expr, "compared")
+        return node
+
+    def visit_List(self, node: jinja2.nodes.List) -> jinja2.nodes.Node:  # noqa: N802
+        return self._literal(node, node.items)
+
+    def visit_Tuple(self, node: jinja2.nodes.Tuple) -> jinja2.nodes.Node:  # noqa: N802
+        return node if node.ctx != "load" else self._literal(node, node.items)
+
+    def visit_Dict(self, node: jinja2.nodes.Dict) -> jinja2.nodes.Node:  # noqa: N802
+        return self._literal(node, [pair.value for pair in node.items])
+
+    def _literal(self, node: Any, items: list[Any]) -> jinja2.nodes.Node:
+        self.generic_visit(node)
+        is_plain = all(isinstance(item, jinja2.nodes.Const) for item in items)
+        return cast(jinja2.nodes.Node, node if is_plain else _filtered(node, "literal"))
 
 
 def _filtered(node: Any, name: str) -> jinja2.nodes.Filter:
@@ -124,6 +168,16 @@ class _GenerationTag(jinja2.ext.Extension):
         return jinja2.nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
 
 
+class _TokenLimit(jinja2.ext.Extension):
+    """Ends the reading of a template whose code is too long to be compiled in time."""
+
+    def filter_stream(self, stream: jinja2.lexer.TokenStream) -> Iterable[jinja2.lexer.Token]:
+        for count, token in enumerate(stream):
+            if count > MAX_TOKENS:
+                raise TemplateLimitExceeded(f"The chat template's code has more than {MAX_TOKENS} words and signs.")
+            yield token
+
+
 class _Namespace(jinja2.utils.Namespace):
     """No names with an underscore first: such a name is how templates have reached Python's insides."""
 
@@ -138,21 +192,35 @@ class _Namespace(jinja2.utils.Namespace):
         _check_name(name)
         super().__setitem__(name, value)
 
+    def __repr__(self) -> str:
+        return "<Namespace>"  # one can hold another, and that this one
+
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = _Sandbox(
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=[_GenerationTag, jinja2.ext.loopcontrols],
+        extensions=[_GenerationTag, _TokenLimit, jinja2.ext.loopcontrols],
         finalize=limits.checked_output,
         optimized=False,
     )
     environment.filters["tojson"] = _tojson
     limited = {name: limits.limited_filter(name, filter) for name, filter in environment.filters.items()}
-    filters: dict[str, Any] = {**limited, "for": limits.counted, "~": limits.concatenated, "in": limits.searched}
-    variables: dict[str, Any] = {"raise_exception": _raise_exception, "dict": _dict, "namespace": _Namespace}
-    environment.filters.update(filters)
+    counting: dict[str, Any] = {
+        "for": limits.counted,
+        "~": limits.concatenated,
+        "compared": limits.compared,
+        "literal": limits.literal,
+    }
+    variables: dict[str, Any] = {
+        "raise_exception": _raise_exception,
+        "dict": _dict,
+        "namespace": _Namespace,
+        "range": limits.numbers,
+    }
+    environment.filters.update({**limited, **counting})
+    environment.tests.update({name: limits.limited_test(name, test) for name, test in environment.tests.items()})
     environment.globals.update(variables)
     del environment.globals["lipsum"]
     return environment
@@ -170,7 +238,7 @@ def _tojson(
 
 
 def _dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:
-    return dict(*args, **kwargs)
+    return cast("dict[Any, Any]", limits.literal(dict(*args, **kwargs)))
 
 
 def _raise_exception(message: object) -> NoReturn:
