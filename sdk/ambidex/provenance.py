@@ -10,7 +10,7 @@ Private-use characters of the texts themselves are replaced too, so that none ca
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -88,6 +88,8 @@ class Tracer:
         self._endings = frozenset(spelling[i:] for spelling in control for i in range(1, len(spelling)))
         self._longest = max(map(len, control), default=0)
         self._all = "\0".join(control)
+        self._firsts = _any_of(spelling[0] for spelling in control)
+        self._lasts = _any_of(spelling[-1] for spelling in control)
 
     def is_spelled_in(self, text: str) -> bool:
         """Whether the text holds a control token, or a character that is kept for our marks."""
@@ -142,13 +144,22 @@ class Tracer:
             return text
         before = len(text) - len(text.lstrip(_SPACE))
         after = text[before + len(core) :]
-        lengths = range(1, min(self._longest, len(core) + 1))
-        inside = len(core) < self._longest and core in self._all
-        if inside or any(core[:length] in self._endings for length in lengths):
-            core = _BARRIER + core
-        if inside or any(core[-length:] in self._beginnings for length in lengths):
-            core = core + _BARRIER
+        core = self._apart(core)
         return text[:before] + (core if marks is None else marks.around(core, source)) + after
+
+    def _apart(self, text: str) -> str:
+        """With a barrier at an end where it could become part of a control token."""
+        starts, ends = text[: self._longest], text[-self._longest :]
+        inside = len(text) < self._longest and text in self._all
+        could_end = self._lasts.search(starts) is not None and any(
+            text[:length] in self._endings for length in range(1, len(starts) + 1)
+        )
+        if inside or (
+            self._firsts.search(ends) is not None
+            and any(text[-length:] in self._beginnings for length in range(1, len(ends) + 1))
+        ):
+            text = text + _BARRIER
+        return _BARRIER + text if could_end else text
 
     def _replace(self, text: str, stand_ins: _StandIns) -> str:
         return self._replaced.sub(lambda found: stand_ins.of(found[0]), text)
@@ -229,6 +240,10 @@ class _Marks:
             else:
                 at += len(stand_ins.text_of(piece))
         return tuple(found)
+
+
+def _any_of(characters: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(set(characters)))) or "(?!)")
 
 
 def _unescaped(found: re.Match[str]) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Si
 from contextvars import ContextVar
 from typing import Any, cast
 
+import jinja2
+
 from .errors import TemplateLimitExceeded
 
 MAX_SIZE = 1_500_000
@@ -203,9 +205,11 @@ def numbers(*bounds: int) -> range:
 
 
 def checked_output(value: Any) -> Any:
-    """What `{{ }}` writes."""
+    """What `{{ }}` writes. A function is refused: what Python writes for it is an address in memory."""
     step()
     if not isinstance(value, str):
+        if callable(value) and not isinstance(value, jinja2.Undefined):
+            raise jinja2.TemplateRuntimeError(f"it writes {type(value).__name__}, which is no text")
         weight(value)
     return value
 

@@ -6,6 +6,7 @@ What a template may use up is bounded (see `template_limits.py`); it sees plain 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import sys
@@ -36,6 +37,12 @@ MAX_TOKENS = 15_000
 _REFUSED_METHODS = frozenset({"translate", "maketrans", "expandtabs", "format_map", "encode", "to_bytes"})
 """Methods that make something of any size, and that no template needs."""
 
+_METHODS_OF_DICTS = frozenset(dir(dict))
+_HARMLESS_METHODS = frozenset(
+    "split rsplit splitlines strip lstrip rstrip replace startswith endswith upper lower title join find count "
+    "removeprefix removesuffix capitalize isdigit isalnum isspace".split()
+)
+
 
 class CompiledTemplate:
     """A template's source, ready to `render`. Raises `TemplateError` for what is no template."""
@@ -46,9 +53,10 @@ class CompiledTemplate:
             raise TemplateLimitExceeded(f"The chat template has more than {MAX_SOURCE} characters.")
         try:
             environment = _environment()
-            tree = environment.parse(source)
-            self.variables: frozenset[str] = frozenset(jinja2.meta.find_undeclared_variables(tree))
-            self._template = environment.from_string(tree)
+            with limits.budget(None):  # what is constant is worked out now
+                tree = environment.parse(source)
+                self.variables: frozenset[str] = frozenset(jinja2.meta.find_undeclared_variables(tree))
+                self._template = environment.from_string(tree)
         except TemplateLimitExceeded:
             raise
         except jinja2.TemplateSyntaxError as problem:
@@ -92,6 +100,20 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         _Counting().visit(tree)
         return tree
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """What nearly all look-ups are, by a short way; the rest goes through the sandbox's checks."""
+        kind = type(obj)
+        if kind is dict:
+            if attribute not in _METHODS_OF_DICTS and attribute in obj:
+                return obj[attribute]
+        elif kind is str:
+            if attribute in _HARMLESS_METHODS:
+                return getattr(obj, attribute)
+        elif kind is _Namespace and not attribute.startswith("_"):
+            with contextlib.suppress(AttributeError):
+                return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
         limits.check_operator(operator, left, right)

@@ -55,3 +55,10 @@ def byte_level(control: Collection[str], *, special: bool = True) -> tokenizers.
 def control_tokens_in(source: str) -> frozenset[str]:
     """What looks like a control token in a template's source."""
     return frozenset(_TAG.findall(source)) | frozenset(SPECIAL.values())
+
+
+def pretrained(tokenizer: tokenizers.Tokenizer, source: str, special: dict[str, str] = SPECIAL) -> Any:
+    """transformers' tokenizer around this one."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=source, **special)
