@@ -25,8 +25,11 @@ _FIRST_START = 0x100000  # marks: plane 16
 _MOST_STARTS = 0xFFF0
 _FIRST_STAND_IN = 0xF0000  # stand-ins: plane 15
 _MOST_STAND_INS = 0xFFF0
-_ESCAPED = re.compile(r"\\U00(?:0[fF]|10)[0-9a-fA-F]{4}|\\u[dD][bB][89a-fA-F][0-9a-fA-F]\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-"""How Python's repr and ASCII-only JSON write one of them."""
+_ESCAPED = re.compile(
+    r"\\U00(?:0[fF]|10)[0-9a-fA-F]{4}|\\u[dD][bB][89a-fA-F][0-9a-fA-F]\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|%F3%B[0-9A-F]%[89AB][0-9A-F]%[89AB][0-9A-F]|%F4%8[0-9A-F]%[89AB][0-9A-F]%[89AB][0-9A-F]"
+)
+"""How Python's repr, ASCII-only JSON and addresses write one of them."""
 
 _PRIVATE = re.compile(f"[\U000f0000-\U0010ffff]|{_ESCAPED.pattern}")
 _PRIVATE_SPLIT = re.compile("([\U000f0000-\U0010ffff])")
@@ -48,6 +51,13 @@ class Name:
 
     text: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A name from outside in data: a key of arguments, a property of a schema. Equal ones stay equal."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +91,10 @@ class Tracer:
     """Traces texts through renderings, for one set of control tokens."""
 
     def __init__(self, control: Collection[str]) -> None:
-        spellings = sorted(control, key=len, reverse=True)
-        self._control = re.compile("|".join(map(re.escape, spellings)) or "(?!)")
-        self._replaced = re.compile("|".join([*map(re.escape, spellings), _PRIVATE.pattern]))
+        spelled = "|".join(map(re.escape, sorted(control, key=len, reverse=True))) or "(?!)"
+        firsts = "".join({re.escape(spelling[0]) for spelling in control})
+        self._control = re.compile(f"(?=[{firsts}])(?:{spelled})" if control else spelled)
+        self._replaced = re.compile(f"(?=[{firsts}%\\\\\U000f0000-\U0010ffff])(?:{spelled}|{_PRIVATE.pattern})")
         self._beginnings = frozenset(spelling[:i] for spelling in control for i in range(1, len(spelling)))
         self._endings = frozenset(spelling[i:] for spelling in control for i in range(1, len(spelling)))
         self._longest = max(map(len, control), default=0)
@@ -114,7 +125,26 @@ class Tracer:
             best = (marked, marks) if exact or best is None else best
             if exact:
                 break
-        return self._put_back(plain, stand_ins, best, exact)
+        traced = self._put_back(plain, stand_ins, best, exact)
+        if traced.controls and not exact:
+            self._check_controls(traced, stand_ins, written)
+        return traced
+
+    def _check_controls(
+        self, traced: Traced, stand_ins: _StandIns, written: Callable[[_Marks | None], str]
+    ) -> None:
+        """Where marks change what is written, so that nobody knows whose text is whose: the same control tokens must
+        come about when each character of the messages is replaced by one that is part of none."""
+        for with_names in (True, False):
+            try:
+                disguised = written(_Disguise(stand_ins, with_names=with_names))
+            except TemplateError:
+                continue
+            pieces = _PRIVATE_SPLIT.split(disguised)[::2]
+            spelled = [found[0] for piece in pieces for found in self._control.finditer(piece)]
+            if spelled == [traced.text[start:end] for start, end in traced.controls]:
+                return
+        raise TemplateError("The chat template makes control tokens out of the messages' own text, which is refused.")
 
     def _realized(self, value: Any, stand_ins: _StandIns, marks: _Marks | None) -> Any:
         match value:
@@ -122,12 +152,14 @@ class Tracer:
                 return self._harmless(text, source, stand_ins, marks)
             case Name(text, source):
                 return marks.around(text, source) if marks is not None and marks.with_names else text
+            case Key(text):
+                return self._apart(self._replace(text, stand_ins))
             case Written(parts):
                 return "".join(str(self._realized(part, stand_ins, marks)) for part in parts)
             case Mapping():
                 items = cast("Mapping[Any, Any]", value).items()
                 return {
-                    self._replace(key, stand_ins) if isinstance(key, str) else key: self._realized(
+                    key if isinstance(key, str) else self._realized(key, stand_ins, marks): self._realized(
                         item, stand_ins, marks
                     )
                     for key, item in items
@@ -138,14 +170,15 @@ class Tracer:
                 return value
 
     def _harmless(self, text: str, source: str, stand_ins: _StandIns, marks: _Marks | None) -> str:
-        text = self._replace(text, stand_ins)
-        core = text.strip(_SPACE)
+        if (known := stand_ins.known.get(text)) is None:
+            replaced = self._replace(text, stand_ins)
+            core = replaced.strip(_SPACE)
+            before, _, after = replaced.partition(core) if core else (replaced, "", "")
+            known = stand_ins.known[text] = (before, core, self._apart(core), after)
+        before, core, apart, after = known
         if not core or not source:
-            return text
-        before = len(text) - len(text.lstrip(_SPACE))
-        after = text[before + len(core) :]
-        core = self._apart(core)
-        return text[:before] + (core if marks is None else marks.around(core, source)) + after
+            return before + core + after
+        return before + (apart if marks is None else marks.around(apart, source)) + after
 
     def _apart(self, text: str) -> str:
         """With a barrier at an end where it could become part of a control token."""
@@ -189,6 +222,8 @@ class _StandIns:
     def __init__(self) -> None:
         self._characters: dict[str, str] = {}
         self._texts: dict[str, str] = {}
+        self.known: dict[str, tuple[str, str, str, str]] = {}
+        """Texts that were made harmless: space before, the text, the text with barriers, space after."""
 
     def of(self, text: str) -> str:
         if text not in self._characters:
@@ -221,9 +256,11 @@ class _Marks:
         return [ord(mark) - _FIRST_START for mark in _MARK.findall(marked) if mark != _END]
 
     def are_balanced_in(self, marked: str) -> bool:
-        """Whether each start is followed by its end, before the next start."""
-        return all((mark == _END) == bool(i % 2) for i, mark in enumerate(_MARK.findall(marked))) and (
-            len(_MARK.findall(marked)) % 2 == 0
+        """Whether each start is followed by its end, with text between and before the next start."""
+        found = list(_MARK.finditer(marked))
+        return len(found) % 2 == 0 and all(
+            start[0] != _END and end[0] == _END and start.end() < end.start()
+            for start, end in zip(found[::2], found[1::2], strict=True)
         )
 
     def spans(self, marked: str, stand_ins: _StandIns) -> tuple[Span, ...]:
@@ -242,11 +279,27 @@ class _Marks:
         return tuple(found)
 
 
+class _Disguise(_Marks):
+    """Every character of a text but its spaces stands behind a private-use character of its own."""
+
+    def __init__(self, stand_ins: _StandIns, *, with_names: bool) -> None:
+        super().__init__(with_names=with_names)
+        self._stand_ins = stand_ins
+
+    def around(self, text: str, source: str) -> str:
+        return "".join(
+            letter if letter.isspace() or _PRIVATE_SPLIT.match(letter) else self._stand_ins.of(letter)
+            for letter in text
+        )
+
+
 def _any_of(characters: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(set(characters)))) or "(?!)")
 
 
 def _unescaped(found: re.Match[str]) -> str:
+    if found[0].startswith("%"):
+        return bytes.fromhex(found[0].replace("%", "")).decode()
     digits = found[0].removeprefix("\\U").replace("\\u", "")
     if found[0].startswith("\\U"):
         return chr(int(digits, 16))

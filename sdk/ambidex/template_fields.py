@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from .errors import InvalidRequest, Unsupported
 from .messages import Assistant, InvalidToolCall, Message, System, Text, ToolCall, ToolResult, User
-from .provenance import Name, Untrusted
+from .provenance import Key, Name, Untrusted
 from .tools import Tool
 
 Refuses = Callable[[str], bool]
@@ -53,17 +53,14 @@ def tool_fields(tools: Iterable[Tool[..., Any]], refuses: Refuses) -> list[dict[
 
 
 def untrusted(value: Any, source: str, *, in_schema: bool = False) -> Any:
-    """JSON data with each text in it marked; not a schema's `type` and `required`, for templates choose by them."""
+    """JSON data with each text in it marked; not a schema's `type`, for templates choose by it."""
     if isinstance(value, str):
         return Untrusted(_whole(value), source)
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
-        return {
-            _whole(key) if isinstance(key, str) else key: untrusted(
-                item, "" if in_schema and key in ("type", "required") else f"{source}.{key}", in_schema=in_schema
-            )
-            for key, item in items
-        }
+        if not in_schema:
+            return {_key(key): untrusted(item, f"{source}.{key}") for key, item in items}
+        return {str(key): _in_schema(str(key), item, source) for key, item in items}
     if isinstance(value, (list, tuple)):
         listed = cast("Sequence[Any]", value)
         return [
@@ -72,6 +69,21 @@ def untrusted(value: Any, source: str, *, in_schema: bool = False) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     raise InvalidRequest(f"{source} must be JSON data for a chat template, got {type(value).__name__}.")
+
+
+def _in_schema(keyword: str, value: Any, source: str) -> Any:
+    """What stands behind a schema's keyword: properties have names of the tool's maker, and `required` repeats them."""
+    at = f"{source}.{keyword}"
+    if keyword in ("properties", "$defs", "definitions", "patternProperties") and isinstance(value, Mapping):
+        named = cast("Mapping[Any, Any]", value).items()
+        return {_key(name): untrusted(item, f"{at}.{name}", in_schema=True) for name, item in named}
+    if keyword == "required" and isinstance(value, (list, tuple)):
+        return [_key(name) for name in cast("Sequence[Any]", value)]
+    return untrusted(value, "" if keyword == "type" else at, in_schema=keyword not in ("default", "const", "examples"))
+
+
+def _key(name: Any) -> Any:
+    return Key(_whole(name)) if isinstance(name, str) else name
 
 
 def in_call_order(messages: Sequence[Message]) -> list[tuple[int, Message]]:

@@ -57,6 +57,7 @@ _OF_PARTS = frozenset(
 )
 _SPLIT = frozenset({"split", "rsplit", "splitlines", "partition", "rpartition"})
 _SEQUENCES = (str, bytes, list, tuple)
+_MADE = (*_SEQUENCES, dict, bytearray)
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
@@ -100,7 +101,7 @@ def step(count: int = 1) -> None:
 
 def made(value: Any) -> Any:
     """Counts a text or list that was made."""
-    if isinstance(value, _SEQUENCES) or isinstance(value, (dict, bytearray)):
+    if isinstance(value, _MADE):
         left = _budget.get()
         if left is not None:
             left.bytes -= sys.getsizeof(value)
@@ -342,7 +343,7 @@ def _check_text(name: str, text: str, args: tuple[Any, ...], kwargs: Mapping[str
         case _ if name in _SLOW:
             step(len(text) // 4)
             if len(text) > _MAX_SLOW_TEXT:
-                raise TemplateLimitExceeded(f"A chat template's filter {name} takes at most {_MAX_SLOW_TEXT} characters.")
+                raise TemplateLimitExceeded(f"The filter {name} takes at most {_MAX_SLOW_TEXT} characters of a template.")
         case _:
             pass
 

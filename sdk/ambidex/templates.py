@@ -201,7 +201,13 @@ class ChatTemplate:
         """The whole text at once, as every model was trained; piece by piece where it spells control tokens."""
         if not traced.forged:
             encoded = self.tokenizer.encode(traced.text)
-            if sum(id in self._control_ids for id in encoded.ids) == len(traced.controls):
+            found = [
+                (id, at) for id, at in zip(encoded.ids, encoded.offsets, strict=True) if id in self._control_ids
+            ]
+            if len(found) == len(traced.controls) and all(
+                id == self.tokenizer.control[traced.text[start:end]] and at[0] < end and at[1] > start
+                for (id, at), (start, end) in zip(found, traced.controls, strict=True)
+            ):
                 return encoded
         parts: list[tuple[str, bool]] = []
         at = 0
