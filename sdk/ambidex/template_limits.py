@@ -343,7 +343,7 @@ def _check_text(name: str, text: str, args: tuple[Any, ...], kwargs: Mapping[str
         case _ if name in _SLOW:
             step(len(text) // 4)
             if len(text) > _MAX_SLOW_TEXT:
-                raise TemplateLimitExceeded(f"The filter {name} takes at most {_MAX_SLOW_TEXT} characters of a template.")
+                raise TemplateLimitExceeded(f"The filter {name} takes at most {_MAX_SLOW_TEXT} characters.")
         case _:
             pass
 

@@ -7,9 +7,10 @@ Only the template writes control tokens: what a user, a tool or a document spell
 from __future__ import annotations
 
 import bisect
+import contextlib
 import datetime
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +26,11 @@ from .errors import (
     Unsupported,
 )
 from .messages import Assistant, Message, checked_messages
-from .provenance import CUT, Span, Traced, Tracer, Written
-from .template_fields import Refuses, message_fields, one_call_a_turn, tool_fields, untrusted
-from .template_repair import left_out, written_out
+from .provenance import CUT, Span, Traced, Tracer, Untrusted, Written
+from .template_fields import untrusted
+from .template_reasoning import reasoning_variables
+from .template_repair import BARE_TOOLS, Attempt, left_out, own_ways, written_out_ways
+from .template_support import TemplateSupport, found_support
 from .tokenizer import Encoded, HFTokenizer, Tokenizer
 from .tools import Tool, as_tools
 
@@ -79,8 +82,17 @@ class ChatTemplate:
         self.format = formats.for_template(tool_source or source, tuple(tokenizer.control))
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> ChatTemplate:
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        *,
+        tokenizer: Tokenizer | None = None,
+        special_tokens: Mapping[str, str] | None = None,
+    ) -> ChatTemplate:
         """The template and tokenizer in a model's folder: chat_template.jinja or tokenizer_config.json, tokenizer.json.
+
+        tokenizer       one that was loaded already
+        special_tokens  its names of special tokens, such as bos_token; None: those in the folder
 
         Raises `MissingChatTemplate` where there is no template, `ModelNotFound` and `CorruptWeights` for the tokenizer.
         """
@@ -102,9 +114,13 @@ class ChatTemplate:
                 "or make a ChatTemplate(source, tokenizer=...)."
             )
         source = sources.get("default") or next(iter(sources.values()))
-        tokenizer = HFTokenizer.from_file(folder / "tokenizer.json")
+        if special_tokens is None:
+            special_tokens = _special_tokens({**_read_json(folder / "special_tokens_map.json"), **config})
         return cls(
-            source, tokenizer=tokenizer, special_tokens=_special_tokens(config), tool_source=sources.get("tool_use")
+            source,
+            tokenizer=tokenizer or HFTokenizer.from_file(folder / "tokenizer.json"),
+            special_tokens=special_tokens,
+            tool_source=sources.get("tool_use"),
         )
 
     def render(
@@ -134,68 +150,102 @@ class ChatTemplate:
             raise InvalidRequest("continue_final needs an Assistant without tool calls as the last message.")
         template = self._tool_template if tools else self._template
         given = {
-            "documents": None,
-            **self.special_tokens,
-            **_switches(template, reasoning, self._reasoning_tags[0]),
+            **self._given(template, tools, now),
+            **reasoning_variables(reasoning, template.source, template.variables, self._reasoning_tags[0]),
             **self._checked_variables(variables or {}),
             "add_generation_prompt": add_generation_prompt and not continue_final,
         }
 
-        def write(fields: Mapping[str, Any]) -> str:
-            text = template.render(fields, now)
-            return _cut(text) if continue_final else text
-
-        traced = self._traced(messages, tools, given, write, continue_final)
+        traced, _ = self._traced(messages, tools, self._tracing(template, given, now, continue_final))
         starts_in_reasoning = self._is_in_reasoning(traced, continue_final)
         if reasoning is False and starts_in_reasoning:
             raise Unsupported("This model's chat template always begins with reasoning: it cannot be turned off.")
         encoded = self._encoded(traced)
         return RenderedPrompt(encoded.ids, traced.text, _over_ids(traced.spans, encoded), starts_in_reasoning)
 
+    @cached_property
+    def support(self) -> TemplateSupport:
+        """What the template writes itself, what is written in its stead, and what cannot be in a prompt."""
+
+        def differences(messages: Sequence[Message], tools: Sequence[Tool[..., Any]]) -> frozenset[str]:
+            template = self._tool_template if tools else self._template
+            given = {**self._given(template, tools, None), "add_generation_prompt": True}
+            return self._traced(messages, tools, self._tracing(template, given, None, continue_final=False))[1]
+
+        return found_support(differences)
+
+    def _given(
+        self, template: CompiledTemplate, tools: Sequence[Tool[..., Any]], now: datetime.datetime | None
+    ) -> dict[str, Any]:
+        """Variables that every rendering has."""
+        functions = _functions(tools, now) if "functions" in template.variables else {}
+        return {"documents": None, **functions, **self.special_tokens}
+
+    def _tracing(
+        self, template: CompiledTemplate, given: Mapping[str, Any], now: datetime.datetime | None, continue_final: bool
+    ) -> Callable[[Attempt], Traced]:
+        def write(fields: Mapping[str, Any]) -> str:
+            text = template.render(fields, now)
+            return _cut(text) if continue_final else text
+
+        def trace(attempt: Attempt) -> Traced:
+            fields = attempt.messages
+            if continue_final:
+                fields = [*fields[:-1], {**fields[-1], "content": Written((fields[-1]["content"], CUT))}]
+            return self._tracer.trace({**given, "messages": fields, "tools": attempt.tools}, write)
+
+        return trace
+
     def _traced(
         self,
         messages: Sequence[Message],
         tools: Sequence[Tool[..., Any]],
-        given: Mapping[str, Any],
-        write: Callable[[Mapping[str, Any]], str],
-        continue_final: bool,
-    ) -> Traced:
+        trace: Callable[[Attempt], Traced],
+    ) -> tuple[Traced, frozenset[str]]:
         """The messages in the first way in which the template writes all of them; what it leaves out in every way is
-        written in the format's own."""
-        refuses = self._tracer.is_spelled_in
-        listed = tool_fields(tools, refuses) or None
+        written in the format's own. Beside it, how that differs from what transformers gives."""
+        own = self._own(messages, tools, trace)
+        if isinstance(own, tuple):
+            return own
+        lost = own if isinstance(own, frozenset) else None
+        for attempt in written_out_ways(messages, tools, lost, self.format, self._tracer.is_spelled_in):
+            with contextlib.suppress(TemplateError):
+                traced = trace(attempt)
+                if not left_out(messages, tools, traced):
+                    return traced, attempt.differs
+        if isinstance(own, TemplateError):
+            raise own
+        left = " and ".join(sorted(own))
+        unknown = "and how else to write them is not known" if self.format is None else "also where it is plain text"
+        raise TemplateError(f"The chat template leaves out {left}, {unknown}.")
 
-        def trace(fields: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> Traced:
-            if continue_final:
-                fields[-1]["content"] = Written((fields[-1]["content"], CUT))
-            return self._tracer.trace({**given, "messages": fields, "tools": tools}, write)
-
-        best: tuple[frozenset[str], Traced] | None = None
+    def _own(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool[..., Any]],
+        trace: Callable[[Attempt], Traced],
+    ) -> tuple[Traced, frozenset[str]] | frozenset[str] | TemplateError:
+        """What the template itself makes of them, and how that differs; what it leaves out; or its first error."""
+        lost: frozenset[str] | None = None
         problem: TemplateError | None = None
-        for fields in _ways(messages, refuses):
+        for attempt in own_ways(messages, tools, self._tracer.is_spelled_in):
+            if BARE_TOOLS in attempt.differs and lost is not None and "tools" not in lost:
+                break
             try:
-                traced = trace(fields, listed)
+                traced = trace(attempt)
             except TemplateLimitExceeded:
                 raise
             except TemplateError as error:
                 problem = problem or error
                 continue
-            lost = left_out(messages, tools, traced)
-            if not lost:
-                return traced
-            best = best or (lost, traced)
-        if best is None:
+            missing = left_out(messages, tools, traced)
+            if not missing:
+                return traced, attempt.differs
+            lost = missing if lost is None or len(missing) < len(lost) else lost
+        if lost is None:
             assert problem is not None
-            raise problem
-        if self.format is None:
-            missing = " and ".join(sorted(best[0]))
-            raise TemplateError(f"The chat template leaves out {missing}, and how else to write them is not known.")
-        traced = trace(
-            written_out(messages, tools, best[0], self.format, refuses), None if "tools" in best[0] else listed
-        )
-        if lost := left_out(messages, tools, traced):
-            raise TemplateError(f"The chat template leaves out {' and '.join(sorted(lost))}, even as plain text.")
-        return traced
+            return problem
+        return lost
 
     def _encoded(self, traced: Traced) -> Encoded:
         """The whole text at once, as every model was trained; piece by piece where it spells control tokens."""
@@ -250,31 +300,15 @@ class ChatTemplate:
         return ("<think>", "</think>") if self.format is None else self.format.REASONING
 
 
-def _ways(messages: Sequence[Message], refuses: Refuses) -> Iterator[list[dict[str, Any]]]:
-    """How templates may want calls: arguments as data; as JSON text; one call a turn, each with its result."""
-    calls = [len(message.tool_calls) for message in messages if isinstance(message, Assistant)]
-    yield message_fields(messages, refuses)
-    if any(calls):
-        yield message_fields(messages, refuses, arguments_as_text=True)
-    if max(calls, default=0) > 1:
-        yield one_call_a_turn(message_fields(messages, refuses))
-
-
-def _switches(template: CompiledTemplate, reasoning: bool | str | None, opening: str) -> dict[str, Any]:
-    """The variables that templates read for `reasoning`. Raises `Unsupported` where this one has none for it."""
-    if reasoning is None:
-        return {}
-    if isinstance(reasoning, str) and "reasoning_effort" not in template.variables:
-        raise Unsupported(f"This model's chat template has no reasoning effort: {reasoning!r} cannot be asked for.")
-    values: dict[str, bool | str] = {"enable_thinking": bool(reasoning), "thinking": bool(reasoning)}
-    if isinstance(reasoning, str):
-        values["reasoning_effort"] = reasoning
-    known = {name: value for name, value in values.items() if name in template.variables}
-    if reasoning and not known and "reasoning_effort" not in template.variables and opening not in template.source:
-        raise Unsupported("This model's chat template knows no reasoning.")
-    if reasoning is False and not known and "reasoning_effort" in template.variables:
-        raise Unsupported("This model's reasoning can be made short, but not be turned off.")
-    return known
+def _functions(tools: Sequence[Tool[..., Any]], now: datetime.datetime | None) -> dict[str, Any]:
+    """For FireFunction's template, which takes its tools as text, beside the date."""
+    listed = [json.dumps(tool.to_openai()["function"], ensure_ascii=False, indent=4) for tool in tools]
+    parts: list[str | Untrusted] = ["["]
+    for i, text in enumerate(listed):
+        parts += [",\n"] if i else []
+        parts.append(Untrusted(text, f"tools[{i}].name"))
+    date = (now or datetime.datetime.now()).strftime("%b %d %Y")
+    return {"functions": Written((*parts, "]")), "datetime": date}
 
 
 def _cut(text: str) -> str:
