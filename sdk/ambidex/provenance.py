@@ -34,6 +34,7 @@ _ESCAPED = re.compile(
 _PRIVATE = re.compile(f"[\U000f0000-\U0010ffff]|{_ESCAPED.pattern}")
 _PRIVATE_SPLIT = re.compile("([\U000f0000-\U0010ffff])")
 _MARK = re.compile("[\U00100000-\U0010fffc]")
+_WORD = re.compile(r"[A-Za-z0-9]{2,8}")
 _SPACE = " \t\r\n"
 
 
@@ -64,7 +65,7 @@ class Key:
 class Written:
     """Text that we write in the template's place: ours as str, the rest untrusted."""
 
-    parts: tuple[str | Untrusted | Written, ...]
+    parts: tuple[str | Untrusted | Name | Written, ...]
 
 
 class Span(NamedTuple):
@@ -130,9 +131,7 @@ class Tracer:
             self._check_controls(traced, stand_ins, written)
         return traced
 
-    def _check_controls(
-        self, traced: Traced, stand_ins: _StandIns, written: Callable[[_Marks | None], str]
-    ) -> None:
+    def _check_controls(self, traced: Traced, stand_ins: _StandIns, written: Callable[[_Marks | None], str]) -> None:
         """Where marks change what is written, so that nobody knows whose text is whose: the same control tokens must
         come about when each character of the messages is replaced by one that is part of none."""
         for with_names in (True, False):
@@ -212,7 +211,7 @@ class Tracer:
         spans = marked[1].spans(marked[0], stand_ins) if marked is not None and exact else ()
         controls = _outside(controls, spans)
         spelled = [found.span() for found in self._control.finditer(text)]
-        seen = None if marked is None else frozenset(marked[1].sources[i] for i in marked[1].starts_in(marked[0]))
+        seen = None if marked is None else marked[1].seen_in(marked[0])
         return Traced(text, tuple(controls), spelled != controls, spans, seen)
 
 
@@ -245,15 +244,23 @@ class _Marks:
     def __init__(self, *, with_names: bool) -> None:
         self.with_names = with_names
         self.sources: list[str] = []
+        self._words: list[str] = []
 
     def around(self, text: str, source: str) -> str:
         if not source or len(self.sources) >= _MOST_STARTS:
             return text
         self.sources.append(source)
+        word = _WORD.search(text, 0, 60)
+        self._words.append("" if word is None else word[0])
         return chr(_FIRST_START + len(self.sources) - 1) + text + _END
 
-    def starts_in(self, marked: str) -> list[int]:
-        return [ord(mark) - _FIRST_START for mark in _MARK.findall(marked) if mark != _END]
+    def seen_in(self, marked: str) -> frozenset[str]:
+        """The sources whose text begins somewhere, and goes on for a word: not letter by letter, between others."""
+        return frozenset(
+            self.sources[ord(mark[0]) - _FIRST_START]
+            for mark in _MARK.finditer(marked)
+            if mark[0] != _END and self._words[ord(mark[0]) - _FIRST_START] in marked[mark.end() : mark.end() + 100]
+        )
 
     def are_balanced_in(self, marked: str) -> bool:
         """Whether each start is followed by its end, with text between and before the next start."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from .errors import InvalidRequest, Unsupported
 from .messages import Assistant, InvalidToolCall, Message, System, Text, ToolCall, ToolResult, User
-from .provenance import Key, Name, Untrusted
+from .provenance import Key, Name, Untrusted, Written
 from .tools import Tool
 
 Refuses = Callable[[str], bool]
@@ -124,6 +125,43 @@ def one_call_a_turn(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
         last = {"role": "assistant", "content": "", "tool_calls": calls[-1:]} if len(calls) > 1 else dict(turn)
         made += [last, *(dict(result) for result in results)]
     return made
+
+
+def in_parts(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For templates that go through a content's parts: those of answers and results as a list of one text."""
+    return [
+        {**field, "content": [{"type": "text", "text": field["content"]}]}
+        if field["role"] in ("assistant", "tool")
+        else dict(field)
+        for field in fields
+    ]
+
+
+def with_ids(fields: Sequence[Mapping[str, Any]], name_id: Callable[[Any, str, int], Any]) -> list[dict[str, Any]]:
+    """With the ids of calls and their results as `name_id(function, id, number)` makes them; calls are counted."""
+    made: list[dict[str, Any]] = []
+    ids: dict[str, Any] = {}
+    for field in fields:
+        if calls := field.get("tool_calls"):
+            ids |= {call["id"]: name_id(call["function"], call["id"], len(ids) + i) for i, call in enumerate(calls)}
+            made.append({**field, "tool_calls": [{**call, "id": ids[call["id"]]} for call in calls]})
+        elif field["role"] == "tool":
+            made.append({**field, "tool_call_id": ids.get(field["tool_call_id"], field["tool_call_id"])})
+        else:
+            made.append(dict(field))
+    return made
+
+
+def numbered_id(function: Mapping[str, Any], id: str, number: int) -> Written:
+    """Kimi's: it says which function is called, for its template says it nowhere else."""
+    return Written(("functions.", function["name"], f":{number}"))
+
+
+def nine_letter_id(function: Mapping[str, Any], id: str, number: int) -> str:
+    """Mistral's: nine letters and digits; its templates refuse all others."""
+    if len(id) == 9 and id.isascii() and id.isalnum():
+        return id
+    return hashlib.sha256(id.encode()).hexdigest()[:9]
 
 
 def _assistant(

@@ -277,7 +277,7 @@ def limited_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any
     return limited
 
 
-def limited_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def limited_test(function: Callable[..., Any]) -> Callable[..., Any]:
     """A test such as `in` that counts what it goes through."""
 
     @functools.wraps(function)

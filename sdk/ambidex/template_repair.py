@@ -9,7 +9,17 @@ from typing import Any, NamedTuple, cast
 from .formats import Format
 from .messages import Assistant, Message, System, ToolCall, ToolResult, User
 from .provenance import Traced, Untrusted, Written
-from .template_fields import Refuses, in_call_order, message_fields, one_call_a_turn, tool_fields
+from .template_fields import (
+    Refuses,
+    in_call_order,
+    in_parts,
+    message_fields,
+    nine_letter_id,
+    numbered_id,
+    one_call_a_turn,
+    tool_fields,
+    with_ids,
+)
 from .tools import Tool
 
 Fields = list[dict[str, Any]]
@@ -32,16 +42,22 @@ class Attempt(NamedTuple):
 
 def own_ways(messages: Sequence[Message], tools: Sequence[Tool[..., Any]], refuses: Refuses) -> Iterator[Attempt]:
     """How templates may want what they are given. First as transformers gives it; then calls with their arguments as
-    JSON text; one call a turn, each with its result; tools as bare functions, or as an empty list."""
+    JSON text; one call a turn, each with its result; ids that name the function, or of nine letters; contents in parts;
+    at last tools as bare functions, or as an empty list."""
     listed = tool_fields(tools, refuses) or None
     bare = [] if listed is None else [tool["function"] for tool in listed]
     calls = [len(message.tool_calls) for message in messages if isinstance(message, Assistant)]
-    told: list[tuple[Fields, frozenset[str]]] = [(message_fields(messages, refuses), frozenset())]
+    plain = message_fields(messages, refuses)
+    told: list[tuple[Fields, frozenset[str]]] = [(plain, frozenset())]
     if any(calls):
         told.append((message_fields(messages, refuses, arguments_as_text=True), frozenset()))
     if max(calls, default=0) > 1:
         told += [(one_call_a_turn(fields), frozenset({IN_TURN})) for fields, _ in told]
-    yield from (Attempt(fields, listed, differs) for fields, differs in told)
+    others: list[tuple[Fields, frozenset[str]]] = []
+    if any(calls):
+        others += [(with_ids(plain, nine_letter_id), frozenset()), (with_ids(plain, numbered_id), frozenset())]
+        others.append((in_parts(plain), frozenset()))
+    yield from (Attempt(fields, listed, differs) for fields, differs in [*told, *others])
     yield from (Attempt(fields, bare, differs | {BARE_TOOLS}) for fields, differs in told)
 
 
@@ -77,7 +93,9 @@ def written_out_ways(
             fields = written_out(fields, messages, tools, kinds, form)
         listed = [] if "tools" in kinds else tool_fields(tools, refuses)
         for told in (fields, _alternating(fields)):
-            yield from (Attempt(told, listed or none, kinds) for none in (None, []))
+            yield Attempt(told, listed or None, kinds)
+            if not listed:
+                yield Attempt(told, [], kinds)
 
 
 def left_out(messages: Sequence[Message], tools: Sequence[Tool[..., Any]], traced: Traced) -> frozenset[str]:

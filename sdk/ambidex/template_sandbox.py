@@ -242,7 +242,8 @@ def _environment() -> jinja2.Environment:
         "range": limits.numbers,
     }
     environment.filters.update({**limited, **counting})
-    environment.tests.update({name: limits.limited_test(name, test) for name, test in environment.tests.items()})
+    tests: dict[str, Any] = dict(environment.tests)
+    environment.tests.update({name: limits.limited_test(test) for name, test in tests.items()})
     environment.globals.update(variables)
     del environment.globals["lipsum"]
     return environment

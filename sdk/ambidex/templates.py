@@ -75,6 +75,7 @@ class ChatTemplate:
         from .template_sandbox import CompiledTemplate
 
         self.source = source
+        self.tool_source = source if tool_source is None else tool_source
         self.tokenizer = tokenizer
         self.special_tokens = dict(special_tokens or {})
         self._template = CompiledTemplate(source)
@@ -151,7 +152,7 @@ class ChatTemplate:
         template = self._tool_template if tools else self._template
         given = {
             **self._given(template, tools, now),
-            **reasoning_variables(reasoning, template.source, template.variables, self._reasoning_tags[0]),
+            **self.reasoning_variables(reasoning, with_tools=bool(tools)),
             **self._checked_variables(variables or {}),
             "add_generation_prompt": add_generation_prompt and not continue_final,
         }
@@ -163,6 +164,11 @@ class ChatTemplate:
         encoded = self._encoded(traced)
         return RenderedPrompt(encoded.ids, traced.text, _over_ids(traced.spans, encoded), starts_in_reasoning)
 
+    def reasoning_variables(self, reasoning: bool | str | None, *, with_tools: bool = False) -> dict[str, bool | str]:
+        """The template's own variables for `reasoning`. Raises `Unsupported` where it has none for it."""
+        template = self._tool_template if with_tools else self._template
+        return reasoning_variables(reasoning, template.source, template.variables, self._reasoning_tags[0])
+
     @cached_property
     def support(self) -> TemplateSupport:
         """What the template writes itself, what is written in its stead, and what cannot be in a prompt."""
@@ -173,6 +179,11 @@ class ChatTemplate:
             return self._traced(messages, tools, self._tracing(template, given, None, continue_final=False))[1]
 
         return found_support(differences)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables that the template reads; `render(variables=...)` sets them."""
+        return self._template.variables | self._tool_template.variables
 
     def _given(
         self, template: CompiledTemplate, tools: Sequence[Tool[..., Any]], now: datetime.datetime | None
@@ -251,9 +262,7 @@ class ChatTemplate:
         """The whole text at once, as every model was trained; piece by piece where it spells control tokens."""
         if not traced.forged:
             encoded = self.tokenizer.encode(traced.text)
-            found = [
-                (id, at) for id, at in zip(encoded.ids, encoded.offsets, strict=True) if id in self._control_ids
-            ]
+            found = [(id, at) for id, at in zip(encoded.ids, encoded.offsets, strict=True) if id in self._control_ids]
             if len(found) == len(traced.controls) and all(
                 id == self.tokenizer.control[traced.text[start:end]] and at[0] < end and at[1] > start
                 for (id, at), (start, end) in zip(found, traced.controls, strict=True)

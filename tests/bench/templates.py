@@ -24,6 +24,7 @@ from tests.sdk.templates.histories import NOW, WEATHER, History, as_dicts
 from tests.sdk.templates.reference import SPECIAL, byte_level, control_tokens_in, pretrained, rendered
 from tokenizers import Tokenizer
 
+from ambidex.errors import AmbidexError
 from ambidex.messages import Assistant, Message, System, ToolCall, ToolResult, User
 from ambidex.templates import ChatTemplate, HFTokenizer
 
@@ -50,7 +51,9 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(name: str, source: str, tokenizer: Tokenizer, special: dict[str, str], history: History, rounds: int) -> None:
+def compare(
+    name: str, source: str, tokenizer: Tokenizer, special: dict[str, str], history: History, rounds: int
+) -> None:
     template = ChatTemplate(source, tokenizer=HFTokenizer(tokenizer), special_tokens=special)
     theirs: Any = pretrained(tokenizer, source, special)
     tools = [tool.to_openai() for tool in history.tools]
@@ -65,7 +68,8 @@ def compare(name: str, source: str, tokenizer: Tokenizer, special: dict[str, str
         return rendered(source, history, {}, special)
 
     try:
-        ours(), transformers(), text()
+        for run in (ours, transformers, text):
+            run()
     except Exception as problem:
         print(f"{name}: {problem}")
         return
@@ -88,21 +92,23 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(shared / "tokenizers" / "qwen2.5-instruct" / "tokenizer.json"))
     for file in chosen:
         source = file.read_text(encoding="utf-8")
-        compare(f"{file.stem}, bytes as tokens", source, byte_level(control_tokens_in(source)), SPECIAL, history, given.rounds)
+        compare(
+            f"{file.stem}, bytes as tokens",
+            source,
+            byte_level(control_tokens_in(source)),
+            SPECIAL,
+            history,
+            given.rounds,
+        )
         compare(f"{file.stem}, Qwen2.5's tokenizer", source, tokenizer, SPECIAL, history, given.rounds)
     if not given.templates:
         for folder in sorted((shared / "tokenizers").iterdir()):
-            if (folder / "tokenizer.json").is_file() and (found := ChatTemplateFolder.read(folder)) is not None:
-                compare(folder.name, found, Tokenizer.from_file(str(folder / "tokenizer.json")), SPECIAL, history, given.rounds)
-
-
-class ChatTemplateFolder:
-    @staticmethod
-    def read(folder: Path) -> str | None:
-        try:
-            return ChatTemplate.from_pretrained(folder).source
-        except Exception:
-            return None
+            try:
+                source = ChatTemplate.from_pretrained(folder).source
+            except AmbidexError:
+                continue
+            own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            compare(folder.name, source, own, SPECIAL, history, given.rounds)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ ROOTS = {"ambidex": REPOSITORY / "sdk", "ambidex_backends": REPOSITORY / "backen
 ORDER: Sequence[str] = (
     "errors option_names strict_json text_pieces messages call_pairing schema_check tool_schema tools decoding output "
     "request reply events accumulator stream formats tokenizer template_limits template_sandbox provenance "
-    "template_fields template_repair templates backend threaded_stream conversation circuit failover fallback chat "
+    "template_fields template_reasoning template_repair template_support templates backend threaded_stream "
+    "conversation circuit failover fallback chat "
     "async_chat prompt_file prompts context agent_events agent_step stop_signal tool_batch tool_runner agent_stream "
     "agent_settings agent async_agent testing __init__ cli __main__"
 ).split()

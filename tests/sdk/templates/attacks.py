@@ -127,7 +127,8 @@ BOMBS = {
     "list times number": "{{ [0] * 1000000000 }}",
     "list times itself": "{% set x = [0] * 100000 %}{% for i in range(1000) %}{% set y = x * 10 %}{% endfor %}",
     "power": "{{ 9 ** 999999999 }}",
-    "powers": "{% set ns = namespace(x=10) %}{% for i in range(100) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}",
+    "powers": "{% set ns = namespace(x=10) %}{% for i in range(100) %}{% set ns.x = ns.x * ns.x %}"
+    "{% endfor %}{{ ns.x }}",
     "doubled by +": _doubling("ns.x + ns.x"),
     "doubled by ~": _doubling("ns.x ~ ns.x"),
     "doubled by %": _doubling("'%s%s' % (ns.x, ns.x)"),
@@ -173,13 +174,17 @@ BOMBS = {
     "{% endfor %}{{ {}[ns.x] }}",
     "shared dicts": "{% set ns = namespace(x={}) %}{% for i in range(40) %}{% set ns.x = {'a': ns.x, 'b': ns.x} %}"
     "{% endfor %}{{ ns.x }}",
-    "shared dicts of calls": "{% set ns = namespace(x={}) %}{% for i in range(40) %}{% set ns.x = dict(a=ns.x, b=ns.x) %}"
+    "shared dicts of calls": "{% set ns = namespace(x={}) %}{% for i in range(40) %}"
+    "{% set ns.x = dict(a=ns.x, b=ns.x) %}"
     "{% endfor %}{{ ns.x }}",
     "macro calls itself": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-    "macro calls itself twice": "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
-    "macros call each other": "{% macro a() %}{{ b() }}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}",
+    "macro calls itself twice": "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}"
+    "{% endmacro %}{{ m(60) }}",
+    "macros call each other": "{% macro a() %}{{ b() }}{{ b() }}{% endmacro %}{% macro b() %}"
+    "{{ a() }}{% endmacro %}{{ a() }}",
     "recursive loop": "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
-    "wide recursive loop": "{% for x in range(9) recursive %}{% if loop.depth < 30 %}{{ loop(range(9)) }}{% endif %}{% endfor %}",
+    "wide recursive loop": "{% for x in range(9) recursive %}{% if loop.depth < 30 %}"
+    "{{ loop(range(9)) }}{% endif %}{% endfor %}",
     "namespace grows": _keeping("{% set ns.t = ns.t ~ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' %}"),
     "list grows": _keeping("{% set ns.x = ns.x + ['aaaaaaaa' ~ i] %}"),
     "list nests": _keeping("{% set ns.x = [ns.x] %}"),
@@ -201,7 +206,8 @@ BOMBS = {
     "wordwrap": "{% set x = 'a b ' * 4000 %}{% for i in range(9000) %}{% set y = x|wordwrap(1) %}{% endfor %}",
     "title": "{% set x = 'a b ' * 4000 %}{% for i in range(9000) %}{% set y = x|title %}{% endfor %}",
     "unique": "{% for i in range(9000) %}{% set y = (range(40000)|unique|list) %}{% endfor %}",
-    "dictsort": "{% for i in range(9000) %}{% set y = messages[0]|dictsort %}{% set z = range(40000)|sort %}{% endfor %}",
+    "dictsort": "{% for i in range(9000) %}{% set y = messages[0]|dictsort %}"
+    "{% set z = range(40000)|sort %}{% endfor %}",
     "cycler": "{% set c = cycler(*range(40000)) %}{% for i in range(40000) %}{{ c.next() }}{% endfor %}"
     "{% for i in range(40000) %}{{ c.next() }}{% endfor %}",
     "loop.changed": "{% for i in range(40000) %}{{ loop.changed('a' * 1000) }}{{ loop.cycle('a', 'b') }}{% endfor %}",

@@ -33,7 +33,7 @@ SEARCH = Tool(
             "query": {"type": "string", "description": "What to look for"},
             "filters": {
                 "type": "object",
-                "description": "Which entries",
+                "description": "Which ones",
                 "properties": {"year": {"type": "integer", "description": "Year"}},
             },
             "tags": {"type": "array", "description": "Tags", "items": {"type": "string"}},
@@ -57,8 +57,8 @@ def _call(id: str, name: str, **arguments: Any) -> ToolCall:
 
 
 _ASKED = (System("Be brief."), User("What is the weather in Genoa?"))
-_CALL = _call("a1b2c3d4e", "get_weather", city="Genoa", unit="celsius", days=2)
-_OTHER = _call("f5g6h7i8j", "search", query='say "ça va" <b>&amp;', filters={"year": 2020}, tags=["x", "y"])
+_CALL = _call("a1b2c3d4e", "get_weather", city="Savona", unit="celsius", days=2)
+_OTHER = _call("f5g6h7i8j", "search", query='say "ça va" <b>&amp;', filters={"year": 1987}, tags=["x", "y"])
 _RESULT = ToolResult("a1b2c3d4e", "get_weather", '{"temperature": 21, "sky": "clear"}')
 _OTHER_RESULT = ToolResult("f5g6h7i8j", "search", "two entries:\n- one\n- two")
 _TOOLS = (WEATHER, SEARCH)
@@ -76,7 +76,10 @@ HISTORIES = (
     ),
     History("continued", (User("Count."), Assistant("One, two,")), add_generation_prompt=False, continue_final=True),
     History(
-        "continued, with a space", (User("Count."), Assistant("One, ")), add_generation_prompt=False, continue_final=True
+        "continued, with a space",
+        (User("Count."), Assistant("One, ")),
+        add_generation_prompt=False,
+        continue_final=True,
     ),
     History("tools", _ASKED, _TOOLS),
     History("tools, no system", (User("What is the weather in Genoa?"),), (WEATHER,)),
@@ -84,11 +87,15 @@ HISTORIES = (
     History("result", (*_ASKED, Assistant(_CALL), _RESULT), _TOOLS),
     History("text and call", (*_ASKED, Assistant("Let me look.", _CALL), _RESULT), _TOOLS),
     History("other call", (*_ASKED, Assistant(_OTHER), _OTHER_RESULT, Assistant("Two.")), _TOOLS, False),
-    History("call without arguments", (*_ASKED, Assistant(_call("a1b2c3d4e", "search")), ToolResult("a1b2c3d4e", "search", "none")), _TOOLS),
+    History(
+        "call without arguments",
+        (*_ASKED, Assistant(_call("a1b2c3d4e", "search")), ToolResult("a1b2c3d4e", "search", "nothing")),
+        (WEATHER,),
+    ),
     History("parallel calls", (*_ASKED, Assistant(_CALL, _OTHER), _RESULT, _OTHER_RESULT), _TOOLS),
     History(
         "steps",
-        (*_ASKED, Assistant(_CALL), _RESULT, Assistant(_OTHER), _OTHER_RESULT, Assistant("Clear, 21."), User("Thanks.")),
+        (*_ASKED, Assistant(_CALL), _RESULT, Assistant(_OTHER), _OTHER_RESULT, Assistant("Clear, 21."), User("So?")),
         _TOOLS,
     ),
     History(
@@ -123,9 +130,27 @@ def as_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
                 if message.reasoning:
                     item["reasoning_content"] = message.reasoning
                 if message.tool_calls:
-                    item["tool_calls"] = [
-                        {"type": "function", "id": call.id, "function": {"name": call.name, "arguments": dict(call.arguments)}}
-                        for call in message.tool_calls
-                    ]
+                    item["tool_calls"] = [_call_dict(call) for call in message.tool_calls]
                 dicts.append(item)
     return dicts
+
+
+def words(history: History) -> list[str]:
+    """What must be in any prompt for this history: a word of each system message, question, tool, call and result."""
+    found = [tool.description.split()[0] for tool in history.tools]
+    for message in history.messages:
+        match message:
+            case Assistant() if message.tool_calls:
+                for call in message.tool_calls:
+                    found += [call.name, *(word for word in ("Savona", "1987") if word in call.arguments_json)]
+            case Assistant():
+                pass
+            case ToolResult():
+                found.append(next(word for word in ("temperature", "entries", "nothing") if word in message.text))
+            case _:
+                found.append(message.text.split()[0])
+    return found
+
+
+def _call_dict(call: ToolCall) -> dict[str, Any]:
+    return {"type": "function", "id": call.id, "function": {"name": call.name, "arguments": dict(call.arguments)}}

@@ -62,9 +62,8 @@ def conversations(where: str, payload: str) -> Iterator[Asked]:
         case "assistant_history":
             yield Asked((User("One."), Assistant(payload), User("Two.")), (), "messages[1].content")
         case "tool_result":
-            yield Asked(
-                (User("One."), Assistant(call), ToolResult("abcdefgh1", "look", payload)), (tool,), "messages[2].content"
-            )
+            told = ToolResult("abcdefgh1", "look", payload)
+            yield Asked((User("One."), Assistant(call), told), (tool,), "messages[2].content")
         case "tool_call_arguments":
             given = ToolCall("abcdefgh1", "look", {"q": payload})
             yield Asked(
@@ -90,9 +89,8 @@ def control_ids(template: ChatTemplate, prompt: RenderedPrompt) -> list[int]:
 
 def spanned(template: ChatTemplate, prompt: RenderedPrompt, source: str) -> list[str]:
     """What the ids of the spans from `source` decode to."""
-    return [
-        template.tokenizer.decode(prompt.ids[start:end]) for start, end, origin in prompt.spans if origin.startswith(source)
-    ]
+    spans = [span for span in prompt.spans if span.source.startswith(source)]
+    return [template.tokenizer.decode(prompt.ids[span.start : span.end]) for span in spans]
 
 
 def alone(template: ChatTemplate, text: str) -> str:

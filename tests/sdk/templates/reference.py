@@ -17,7 +17,7 @@ SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
 _TAG = re.compile(r"<[|｜]?/?[\w:.▁ -]{1,40}[|｜]?>|\[/?[A-Z_]{3,30}\]|<\|[a-z_]+>|\]<\]minimax\[>\[")
 
 
-class _Clock(datetime.datetime):
+class Clock(datetime.datetime):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
         return NOW
@@ -25,10 +25,11 @@ class _Clock(datetime.datetime):
 
 def rendered(source: str, history: History, switches: dict[str, Any], special: dict[str, str] = SPECIAL) -> str:
     """transformers' own text, at the time `NOW`. Raises what it raises."""
-    kept = chat_template_utils.datetime
-    chat_template_utils.datetime = _Clock
+    module: Any = chat_template_utils
+    kept = module.datetime
+    module.datetime = Clock
     try:
-        texts, _ = chat_template_utils.render_jinja_template(
+        texts, _ = module.render_jinja_template(
             conversations=[as_dicts(history.messages)],
             tools=[tool.to_openai() for tool in history.tools] or None,
             chat_template=source,
@@ -38,7 +39,7 @@ def rendered(source: str, history: History, switches: dict[str, Any], special: d
             **switches,
         )
     finally:
-        chat_template_utils.datetime = kept
+        module.datetime = kept
     return str(texts[0])
 
 
