@@ -42,6 +42,7 @@ class Capabilities:
 
     chat, prompt              takes messages; takes raw text
     tools, parallel_tool_calls, tool_choice
+    tools_in_template         the model's own chat template writes tools and calls; else they are written as text
     output                    holds the answer to a JSON schema
     reasoning                 thinks apart from its answer
     logprobs, seed, n, beams  honours these options
@@ -56,6 +57,7 @@ class Capabilities:
     tools: bool | None = None
     parallel_tool_calls: bool | None = None
     tool_choice: bool | None = None
+    tools_in_template: bool | None = None
     output: bool | None = None
     reasoning: bool | None = None
     logprobs: bool | None = None

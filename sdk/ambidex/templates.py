@@ -169,6 +169,15 @@ class ChatTemplate:
         template = self._tool_template if with_tools else self._template
         return reasoning_variables(reasoning, template.source, template.variables, self._reasoning_tags[0])
 
+    @property
+    def knows_reasoning(self) -> bool:
+        """Whether it has a switch for reasoning, or names the tag that opens it."""
+        try:
+            self.reasoning_variables(True)
+        except Unsupported:
+            return False
+        return True
+
     @cached_property
     def support(self) -> TemplateSupport:
         """What the template writes itself, what is written in its stead, and what cannot be in a prompt."""

@@ -79,12 +79,12 @@ class FunctionArguments:
 
     @functools.cached_property
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the arguments, without titles; nested types under `$defs`."""
+        """JSON schema of the arguments, without titles; nested objects under `$defs`, enumerations in their place."""
         import pydantic
         import pydantic_core
 
         try:
-            schema = cast("dict[str, Any]", _without_titles(self._adapter.json_schema()))
+            schema = _simple_types_in_place(cast("dict[str, Any]", _without_titles(self._adapter.json_schema())))
         except pydantic.PydanticUserError as problem:
             self._refuse(f"an annotation has no JSON schema: {problem.message}")
         properties: dict[str, Any] = schema.setdefault("properties", {})
@@ -206,6 +206,34 @@ def _without_titles(schema: Any) -> Any:
         elif key != "title":
             kept[key] = _without_titles(value)
     return kept
+
+
+def _simple_types_in_place(schema: dict[str, Any]) -> dict[str, Any]:
+    """An enumeration stands where it is used: chat templates read a property's `type` and follow no $ref."""
+    definitions: dict[str, dict[str, Any]] = schema.get("$defs", {})
+    simple = {
+        f"#/$defs/{name}": item
+        for name, item in definitions.items()
+        if item.get("type") in ("string", "integer", "number", "boolean") or "enum" in item or "const" in item
+    }
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("$ref") in simple:
+            return {**simple[value["$ref"]], **{key: item for key, item in value.items() if key != "$ref"}}
+        return {
+            key: item if key in ("default", "const", "enum", "examples") else placed(item)
+            for key, item in value.items()
+        }
+
+    if not simple:
+        return schema
+    kept = {name: item for name, item in definitions.items() if f"#/$defs/{name}" not in simple}
+    found = {key: item for key, item in schema.items() if key != "$defs"} | ({"$defs": kept} if kept else {})
+    return cast("dict[str, Any]", placed(found))
 
 
 def _shortened(text: str, length: int = 120) -> str:

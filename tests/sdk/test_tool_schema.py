@@ -87,11 +87,15 @@ def test_docstrings_of_three_styles_say_the_same(function: Callable[..., str]) -
         "type": "object",
         "properties": {
             "city": {"type": "string", "description": "name in English"},
-            "unit": {"$ref": "#/$defs/Unit", "description": "of the temperature", "default": "celsius"},
+            "unit": {
+                "type": "string",
+                "enum": ["celsius", "fahrenheit"],
+                "description": "of the temperature",
+                "default": "celsius",
+            },
         },
         "required": ["city"],
         "additionalProperties": False,
-        "$defs": {"Unit": {"type": "string", "enum": ["celsius", "fahrenheit"]}},
     }
 
 

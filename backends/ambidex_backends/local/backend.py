@@ -93,15 +93,16 @@ class LocalBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        chats = self._runtime.template is not None
+        template = self._runtime.template
         return Capabilities(
-            chat=chats,
+            chat=template is not None,
             prompt=True,
-            tools=chats,
+            tools=template is not None and template.support.calls != "refused",
+            tools_in_template=template is not None and template.support.tools == template.support.calls == "template",
             parallel_tool_calls=False,
             tool_choice=False,
             output=False,
-            reasoning=None,
+            reasoning=(template is not None and template.knows_reasoning) or None,
             logprobs=True,
             seed=True,
             n=False,

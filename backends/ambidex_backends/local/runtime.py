@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from .stops import StopMatcher
 from .tokenizer import Tokenizer
 
 DEFAULT_MAX_TOKENS = 1024
+_log = logging.getLogger("ambidex")
 PLAIN_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "dummy"}
 
 
@@ -66,7 +68,7 @@ class Runtime:
         self._generation: Any = loaded.model.generation_config
         self._defaults = _model_defaults(self._generation)
         self.context_length = _context_length(loaded.model.config, max_context)
-        self.template = _chat_template(loaded)
+        self.template = _chat_template(loaded, self.tokenizer)
         self._format = (self.template.format if self.template is not None else None) or formats.get("hermes")
         self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.model.config.eos_token_id)
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
@@ -140,7 +142,8 @@ class Runtime:
                 "Use Request(prompt=...), or a model that was trained for chat."
             )
         tools = () if request.tool_choice == "none" else request.tool_list
-        rendered = self.template.render(request.messages, tools, reasoning=request.reasoning)
+        hints = {"tool_choice": request.tool_choice} if "tool_choice" in self.template.variables and tools else None
+        rendered = self.template.render(request.messages, tools, reasoning=request.reasoning, variables=hints)
         shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.MARKERS}
         parser = self._format.parser(tools or None, starts_in_reasoning=rendered.starts_in_reasoning)
         return Prompt(rendered.ids, self._chat_ends, self.tokenizer.special_ids - shown, parser)
@@ -190,9 +193,13 @@ def _refuse_unsupported(request: Request) -> None:
             raise Unsupported(f"{option}: {sentence}.", param=option)
 
 
-def _chat_template(loaded: weights.LoadedModel) -> ChatTemplate | None:
+def _chat_template(loaded: weights.LoadedModel, tokenizer: Tokenizer) -> ChatTemplate | None:
+    """The model's, with what it cannot write found out now."""
+    named = {name: str(token) for name, token in loaded.tokenizer.special_tokens_map.items() if isinstance(token, str)}
     try:
-        return ChatTemplate.from_pretrained(loaded.folder)
+        template = ChatTemplate.from_pretrained(loaded.folder, tokenizer=tokenizer.plain, special_tokens=named)
+        _log.debug("The chat template of %s: %s", loaded.folder, template.support)
+        return template
     except MissingChatTemplate:
         return None
 

@@ -1,6 +1,6 @@
 """Writes the tables of docs/templates.md, from the code and the templates at hand.
 
-    AMBIDEX_SHARED=... PYTHONPATH=. .venv/bin/python tests/sdk/templates/template_tables.py
+AMBIDEX_SHARED=... PYTHONPATH=. .venv/bin/python tests/sdk/templates/template_tables.py
 """
 
 from __future__ import annotations
@@ -42,24 +42,28 @@ def switches() -> Iterator[str]:
 def templates(shared: Path) -> Iterator[str]:
     """Those that do not write everything themselves; whether a format then helps is not in the table."""
     names = [field.name for field in fields(TemplateSupport)]
-    assert names == list(CANARIES)
     yield "| template | " + " | ".join(name.replace("_", " ") for name in names) + " |"
     yield "| --- |" + " --- |" * len(names)
-    whole = 0
-    for file in sorted((shared / "data" / "chat_templates").glob("*.jinja")):
-        source = file.read_text(encoding="utf-8")
-        tokenizer = HFTokenizer(byte_level(control_tokens_in(source)))
-        support = ChatTemplate(source, tokenizer=tokenizer, special_tokens=SPECIAL).support
-        ways = [getattr(support, name) for name in names]
-        if set(ways) == {"template"}:
-            whole += 1
-            continue
-        cells = [{"template": "yes", "in turn": "in turn"}.get(way, "**no**") for way in ways]
-        yield f"| {file.stem} | " + " | ".join(cells) + " |"
-    yield f"| *the {whole} others* |" + " yes |" * len(names)
+    rows = [
+        row_of(file.stem, loaded(file).support) for file in sorted((shared / "data" / "chat_templates").glob("*.jinja"))
+    ]
+    yield from (row for row in rows if row)
+    yield f"| *the {rows.count('')} others* |" + " yes |" * len(names)
+
+
+def loaded(file: Path) -> ChatTemplate:
+    """A template with a tokenizer of single bytes and what looks like a control token in it."""
+    source = file.read_text(encoding="utf-8")
+    tokenizer = HFTokenizer(byte_level(control_tokens_in(source)))
+    return ChatTemplate(source, tokenizer=tokenizer, special_tokens=SPECIAL)
+
+
+def row_of(name: str, support: TemplateSupport) -> str:
+    """A template's row; none if it writes everything."""
+    ways = [getattr(support, name) for name in CANARIES]
+    cells = [{"template": "yes", "in turn": "in turn"}.get(way, "**no**") for way in ways]
+    return "" if set(cells) == {"yes"} else f"| {name} | " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(
-        with_tables(PAGE.read_text(encoding="utf-8"), Path(os.environ["AMBIDEX_SHARED"])), encoding="utf-8"
-    )
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), Path(os.environ["AMBIDEX_SHARED"])), encoding="utf-8")

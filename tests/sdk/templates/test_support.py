@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.sdk.templates.histories import HISTORIES, NOW
 from tests.sdk.templates.reference import SPECIAL, byte_level, control_tokens_in
-from tests.sdk.templates.template_tables import PAGE, with_tables
+from tests.sdk.templates.template_tables import PAGE, switches, with_tables
 
 from ambidex.errors import MissingChatTemplate, TemplateError, Unsupported
 from ambidex.messages import Assistant, Reasoning, System, ToolCall, ToolResult, User
@@ -33,6 +33,11 @@ def at_hand(shared: Path, name: str) -> ChatTemplate:
     return made(source, *control_tokens_in(source))
 
 
+def test_the_table_of_switches_is_up_to_date() -> None:
+    assert "\n".join(switches()) in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.nightly
 def test_the_tables_are_up_to_date(shared: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == with_tables(page, shared), f"run tests/sdk/templates/template_tables.py to write {PAGE.name} anew"
@@ -70,7 +75,8 @@ def test_what_cannot_be_said_is_an_error_of_the_template() -> None:
 def test_ids_take_the_form_that_a_template_asks_for(shared: Path) -> None:
     mistral = at_hand(shared, "mistral-common.v3.jinja").render(ASKED, [LOOK])
     ids = [word for word in mistral.text.split('"') if len(word) == 9 and word.isalnum() and word not in ("arguments",)]
-    assert len(set(ids)) == 1 and "call-number-one" not in mistral.text
+    assert len(set(ids)) == 1
+    assert "call-number-one" not in mistral.text
     kimi = at_hand(shared, "hfjs.moonshotai--Kimi-K2-Thinking.jinja").render(ASKED, [LOOK])
     assert "<|tool_call_begin|>functions.look:0<|tool_call_argument_begin|>" in kimi.text
     assert "## Return of functions.look:0" in kimi.text
@@ -87,7 +93,8 @@ def test_several_calls_go_in_turn_where_a_template_takes_one(shared: Path) -> No
 
 def test_arguments_are_text_where_a_template_wants_text(shared: Path) -> None:
     text = at_hand(shared, "meetkai-functionary-medium-v3.2.jinja").render(ASKED, [LOOK]).text
-    assert '{"q": "x"}' in text and '{\\"q\\"' not in text
+    assert '{"q": "x"}' in text
+    assert '{\\"q\\"' not in text
 
 
 def test_reasoning_takes_the_templates_own_words(shared: Path) -> None:
@@ -140,7 +147,11 @@ def test_loading_needs_no_transformers(shared: Path) -> None:
         "print([name for name in ('transformers', 'torch', 'pydantic', 'httpx') if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+        check=True,
     )
     assert done.stdout.strip() == "[]"
 
