@@ -13,7 +13,17 @@ from .reply import Reply, Usage
 
 T = TypeVar("T", default=Any)
 
-Stopped: TypeAlias = Literal["finished", "max_steps", "max_total_tokens", "timeout", "cancelled", "unfinished"]
+Stopped: TypeAlias = Literal[
+    "finished",
+    "cancelled",
+    "unfinished",
+    "max_steps",
+    "max_total_tokens",
+    "max_cost",
+    "max_tool_calls",
+    "max_repeats",
+    "timeout",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +38,9 @@ class AgentStep:
 class AgentResult(Generic[T]):
     """A run: `answer` is the text of its last answer, `value` the validated one where the agent has `output`.
 
-    `messages` is the whole conversation; a run that was stopped goes on with `agent.run(result.messages)`. `usage` is
-    that of all steps together; `stopped` says why the run ended;
-    "unfinished" while it goes on and where an error broke it.
+    `messages` is the whole conversation; a run that was stopped goes on with `agent.run(result.messages)`, or, where
+    the journal has it, with `agent.resume(result.run_id)`. `usage` is that of all steps together; `stopped` says why
+    the run ended; "unfinished" while it goes on and where an error broke it.
     """
 
     answer: str
@@ -39,6 +49,7 @@ class AgentResult(Generic[T]):
     steps: tuple[AgentStep, ...]
     usage: Usage
     stopped: Stopped
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

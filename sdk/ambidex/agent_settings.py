@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from .agent_step import AgentRun, Limits
+from .agent_limits import Limits
+from .agent_step import AgentRun
 from .backend import Backend, Observer
 from .conversation import connected
 from .decoding import Decoding, check_integer, check_number
-from .errors import InvalidRequest
+from .errors import ConfigError, InvalidRequest
+from .journal import Journal, MemoryJournal, Settlement, checked_run_id
 from .messages import Message, System, User, checked_messages
 from .request import ReasoningEffort, Request
+from .run_record import JournaledRun, RunRecord
 from .tool_runner import ToolRunner
 from .tools import Tool, as_tools
 
@@ -34,6 +38,9 @@ class AgentSettings(Generic[T]):
         max_steps: int = 20,
         max_tokens: int | None = None,
         max_total_tokens: int | None = None,
+        max_cost: float | None = None,
+        max_tool_calls: int | None = None,
+        max_repeats: int | None = 8,
         timeout: float | None = None,
         tool_timeout: float | None = None,
         parallel: bool = True,
@@ -43,6 +50,7 @@ class AgentSettings(Generic[T]):
         stop: str | Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
         observe: Observer | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._tools = as_tools(tools)
         for tool in self._tools:
@@ -56,9 +64,12 @@ class AgentSettings(Generic[T]):
             raise InvalidRequest("max_steps takes a whole number, got None.", param="max_steps")
         check_integer(max_steps, "max_steps", at_least=1)
         check_integer(max_total_tokens, "max_total_tokens", at_least=1)
+        check_number(max_cost, "max_cost", above=0.0)
+        check_integer(max_tool_calls, "max_tool_calls", at_least=1)
+        check_integer(max_repeats, "max_repeats", at_least=1)
         check_number(timeout, "timeout", above=0.0)
         check_number(tool_timeout, "tool_timeout", above=0.0)
-        self._limits = Limits(max_steps, max_total_tokens, timeout)
+        self._limits = Limits(max_steps, max_total_tokens, max_cost, max_tool_calls, max_repeats, timeout)
         self._runner = ToolRunner({tool.name: tool for tool in self._tools}, strict_calls, parallel, tool_timeout)
         self._options = Request(
             (User("?"),),  # the task's messages take its place
@@ -72,17 +83,48 @@ class AgentSettings(Generic[T]):
         )
         self._system = system if system is None or isinstance(system, System) else System(system)
         self._observe = observe
+        if journal is not None and not callable(getattr(journal, "open", None)):
+            raise ConfigError(f"journal takes a Journal such as SQLiteJournal(path), got {type(journal).__name__}.")
+        self._records_all = journal is not None
+        self._journal: Journal = MemoryJournal() if journal is None else journal
         self._backend = connected(model)
         self._owns_backend = isinstance(model, str)
 
-    def _new_run(self, task: str | Sequence[Message]) -> AgentRun:
+    @property
+    def journal(self) -> Journal:
+        """The one given, else a `MemoryJournal` of this agent's runs that were given an id."""
+        return self._journal
+
+    def _new_run(self, task: str | Sequence[Message], run_id: str | None) -> tuple[AgentRun, RunRecord]:
         """The run of a task. Raises `InvalidRequest` for what is neither a text nor messages."""
         messages = list(checked_messages((User(task),) if isinstance(task, str) else task))
         if not messages:
             raise InvalidRequest("The task is empty: give a text or at least one message.")
         if self._system is not None and not isinstance(messages[0], System):
             messages.insert(0, self._system)
-        return AgentRun(messages, self._limits, self._options, started=time.monotonic())
+        if run_id is None and self._records_all:
+            run_id = uuid.uuid4().hex
+        if run_id is None:
+            return self._run(messages, None), RunRecord()
+        return self._run(messages, checked_run_id(run_id)), JournaledRun(self._journal, run_id)
+
+    def _resumed_run(self, run_id: str, settle: Sequence[Settlement]) -> tuple[AgentRun, RunRecord]:
+        """The run of that id, its messages still in the journal."""
+        if not all(isinstance(item, Settlement) for item in settle):
+            raise InvalidRequest("settle takes what call.happened(...) and its like return, in a list.", param="settle")
+        return self._run([], checked_run_id(run_id)), JournaledRun(self._journal, run_id, settle)
+
+    def _run(self, messages: list[Message], run_id: str | None) -> AgentRun:
+        return AgentRun(messages, self._limits, self._options, started=time.monotonic(), run_id=run_id)
+
+    def _is_idempotent(self, tool: str) -> bool:
+        return any(item.name == tool and item.idempotent for item in self._tools)
+
+    def _prompt_tokens(self, request: Request) -> int | None:
+        """How many tokens the request's prompt has, where a limit needs it and the backend can say."""
+        count = getattr(self._backend, "count", None) if self._limits.count_tokens else None
+        tokens: int | None = None if count is None else count(request)
+        return tokens
 
     def __repr__(self) -> str:
         names = ", ".join(tool.name for tool in self._tools)

@@ -11,16 +11,18 @@ from .agent_events import AgentEvent, AgentFinished, AgentResult, StepStarted, T
 from .agent_step import AgentRun
 from .backend import Observer, notify
 from .errors import AmbidexError
+from .run_record import RunRecord
 from .stream import AsyncEventStream, EventStream, StreamState, Watcher
 
 T = TypeVar("T", default=Any)
 
 
 class RunWatcher(Watcher[AgentEvent]):
-    """Ties a stream to its run, and tells the observer."""
+    """Ties a stream to its run and what is recorded of it, and tells the observer."""
 
-    def __init__(self, run: AgentRun, observe: Observer | None) -> None:
+    def __init__(self, run: AgentRun, record: RunRecord, observe: Observer | None) -> None:
         self.run = run
+        self._record = record
         self._observe = observe
 
     def accept(self, event: AgentEvent) -> AgentEvent:
@@ -29,6 +31,9 @@ class RunWatcher(Watcher[AgentEvent]):
 
     def failed(self, error: AmbidexError) -> None:
         notify(self._observe, error)
+
+    def closed(self) -> None:
+        self._record.close()
 
 
 class _RunStreamState(StreamState[AgentEvent]):
@@ -50,6 +55,11 @@ class _RunStreamState(StreamState[AgentEvent]):
             case _:
                 self._so_far.add(event)
         return event
+
+    @property
+    def run_id(self) -> str | None:
+        """Under which the journal has the run; None without a journal."""
+        return self._run.run_id
 
     def _cancelled_end(self) -> AgentEvent:
         self._run.stopped = "cancelled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -16,8 +17,11 @@ from .agent_settings import AgentSettings
 from .agent_step import AgentRun
 from .agent_stream import AsyncAgentStream, RunWatcher
 from .backend import notify
+from .events import Finished
+from .journal import Settlement
 from .messages import Message
 from .option_names import refuses_unknown_options
+from .run_record import RunRecord, off_loop
 from .stop_signal import StopSignal
 from .threaded_stream import open_async
 
@@ -31,47 +35,61 @@ class AsyncAgent(AgentSettings[T]):
     Cancelling the task that runs it cancels the request and the async tools under way.
     """
 
-    async def run(self, task: str | Sequence[Message]) -> AgentResult[T]:
+    async def run(self, task: str | Sequence[Message], *, run_id: str | None = None) -> AgentResult[T]:
         """See `Agent.run`."""
-        async with self.stream(task) as stream:
-            async for _ in stream:
-                pass
-        return stream.result
+        return await _finished(self.stream(task, run_id=run_id))
 
-    def stream(self, task: str | Sequence[Message]) -> AsyncAgentStream[T]:
+    async def resume(self, run_id: str, *, settle: Sequence[Settlement] = ()) -> AgentResult[T]:
+        """See `Agent.resume`."""
+        return await _finished(self.resume_stream(run_id, settle=settle))
+
+    def stream(self, task: str | Sequence[Message], *, run_id: str | None = None) -> AsyncAgentStream[T]:
         """As `run`, event by event; a plain function. See `Agent.stream`."""
-        run = self._new_run(task)
-        stop = StopSignal()
-        watcher = RunWatcher(run, self._observe)
-        return AsyncAgentStream(self._steps(run, stop), on_cancel=stop.request, watcher=watcher)
+        return self._stream(*self._new_run(task, run_id))
 
-    async def _steps(self, run: AgentRun, stop: StopSignal) -> AsyncIterator[AgentEvent]:
+    def resume_stream(self, run_id: str, *, settle: Sequence[Settlement] = ()) -> AsyncAgentStream[T]:
+        """As `resume`, event by event; a plain function. See `Agent.resume_stream`."""
+        return self._stream(*self._resumed_run(run_id, settle))
+
+    def _stream(self, run: AgentRun, record: RunRecord) -> AsyncAgentStream[T]:
+        stop = StopSignal()
+        watcher = RunWatcher(run, record, self._observe)
+        return AsyncAgentStream(self._steps(run, record, stop), on_cancel=stop.request, watcher=watcher)
+
+    async def _steps(self, run: AgentRun, record: RunRecord, stop: StopSignal) -> AsyncIterator[AgentEvent]:
+        await off_loop(record, lambda: record.open(run))
         while run.stopped == "unfinished":
             if run.calls:
+                calls, known = record.to_run(run, self._is_idempotent)
                 run.check_limits(time.monotonic())
-                async with aclosing(self._runner.arun(run.calls, run.deadline, stop)) as items:
+                async with aclosing(self._runner.arun(calls, run.deadline, stop, record)) as items:
                     async for item in items:
                         if isinstance(item, tuple):
-                            run.returned(item)
+                            run.returned([*known, *item])
                         else:
                             yield item
             if stop.is_requested:
                 run.stopped = "cancelled"
                 break
-            async with aclosing(self._step(run, stop)) as events:
+            async with aclosing(self._step(run, record, stop)) as events:
                 async for event in events:
                     yield event
+        await off_loop(record, lambda: record.ended(run))
         yield AgentFinished(run.result())
 
-    async def _step(self, run: AgentRun, stop: StopSignal) -> AsyncGenerator[AgentEvent, None]:
+    async def _step(self, run: AgentRun, record: RunRecord, stop: StopSignal) -> AsyncGenerator[AgentEvent, None]:
         request = run.request(time.monotonic())
+        tokens = await asyncio.to_thread(self._prompt_tokens, request) if self._limits.count_tokens else None
+        request = run.bounded(request, tokens, self._backend.capabilities.context_length)
         yield StepStarted(len(run.steps) + 1)
         notify(self._observe, request)
         try:
             async with open_async(self._backend, request) as stream:
                 stop.tell(stream.cancel)
                 async for event in stream:
-                    yield run.take(event, request, time.monotonic())
+                    if isinstance(event, Finished):
+                        await off_loop(record, functools.partial(record.answered, run, event))
+                    yield run.take(event, time.monotonic())
         except Exception as error:
             failure = run.failure(error, time.monotonic())
             raise failure from (error if failure is not error else error.__cause__)
@@ -92,3 +110,10 @@ class AsyncAgent(AgentSettings[T]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+async def _finished(stream: AsyncAgentStream[T]) -> AgentResult[T]:
+    async with stream:
+        async for _ in stream:
+            pass
+    return stream.result

@@ -22,6 +22,9 @@ AmbidexError
 ├── IncompleteResponse          the stream ended without saying that it was complete; what came is in `partial`
 ├── OutputInvalid               a structured answer does not fit its type
 ├── LimitReached                an agent's limit; the `result` so far is kept
+├── JournalError                the journal of an agent's runs cannot be read or written
+│   ├── CallsInDoubt            calls were started, and nobody knows whether they happened; `calls` to settle
+│   └── RunNotFound · RunBusy · RunMismatch
 ├── ToolError
 │   └── UnknownTool · ToolArgumentsInvalid · ToolArgumentsTruncated · ToolFailed
 ├── TemplateError               a chat template failed
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .agent_events import AgentResult
+    from .journal import CallInDoubt
     from .reply import Reply
 
 Phase = Literal["dns", "connect", "tls", "proxy", "write", "read"]
@@ -267,6 +271,34 @@ class LimitReached(AmbidexError):
     def __init__(self, message: str, *, result: AgentResult[Any], **fields: Any) -> None:
         super().__init__(message, **fields)
         self.result = result
+
+
+class JournalError(AmbidexError):
+    """The journal of an agent's runs cannot be read or written; `run_id` where it is about one run."""
+
+    def __init__(self, message: str, *, run_id: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.run_id = run_id
+
+
+class CallsInDoubt(JournalError):
+    """`calls` were started before the program stopped, and nothing is known of their end: settle each, then resume."""
+
+    def __init__(self, message: str, *, calls: tuple[CallInDoubt, ...], **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.calls = calls
+
+
+class RunNotFound(JournalError, LookupError):
+    """The journal has no run of this id."""
+
+
+class RunBusy(JournalError):
+    """The run goes on elsewhere: in another thread or process, or a tool of it still runs."""
+
+
+class RunMismatch(JournalError):
+    """What the journal has of the run does not fit what is asked now: another task, other calls, another agent."""
 
 
 class ToolError(AmbidexError):

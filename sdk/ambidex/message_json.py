@@ -48,8 +48,16 @@ _DEPTH = MAX_DEPTH + 6
 
 def encode(messages: Iterable[Message]) -> str:
     """Messages as JSON text. Raises `InvalidRequest` for a file that cannot be read and arguments JSON cannot hold."""
-    items = [_encode_message(message) for message in messages]
-    value = {"ambidex": "messages", "version": VERSION, "messages": items}
+    return to_text({"ambidex": "messages", "version": VERSION, "messages": plain(messages)})
+
+
+def plain(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Messages as what JSON text is made of, for a larger object around them; read back by `message_of`."""
+    return [_encode_message(message) for message in messages]
+
+
+def to_text(value: dict[str, Any]) -> str:
+    """JSON text of an object with `plain` messages in its first level. Raises `InvalidRequest`."""
     try:
         text = json.dumps(value, ensure_ascii=False)
         if any("\ud800" <= character <= "\udfff" for character in text):
@@ -63,7 +71,7 @@ def encode(messages: Iterable[Message]) -> str:
 def decode(text: str | bytes) -> tuple[Message, ...]:
     """The conversation that `encode` stored. Raises `InvalidRequest`, which names the place, for anything else."""
     try:
-        stored = _Stored("the conversation", loads(text, max_depth=_DEPTH))
+        stored = of_text("the conversation", text)
     except StrictJSONError as problem:
         raise InvalidRequest(f"This is no stored conversation: {problem}.") from None
     if stored.fields.get("ambidex") != "messages":
@@ -72,7 +80,7 @@ def decode(text: str | bytes) -> tuple[Message, ...]:
         version = stored.fields.get("version")
         raise stored.wrong(f"has version {version!r}; this release reads version {VERSION}, a later one may read more")
     stored.only("ambidex", "version", "messages")
-    return tuple(_decode_message(item) for item in stored.list("messages"))
+    return tuple(message_of(item) for item in stored.list("messages"))
 
 
 def _encode_message(message: Message) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def _encode_source(part: Image | Audio) -> dict[str, Any]:
     return {"base64": base64.b64encode(data).decode(), "media_type": media_type}
 
 
-class _Stored:
+class Stored:
     """One stored object, which knows its place for errors."""
 
     def __init__(self, place: str, value: Any) -> None:
@@ -165,15 +173,20 @@ class _Stored:
             raise self.wrong(f"is true or false, got {type(value).__name__}", field)
         return value
 
-    def list(self, field: str) -> list[_Stored]:
+    def list(self, field: str) -> list[Stored]:
         value = self.fields.get(field)
         if not isinstance(value, list):
             raise self.wrong(f"is a list, got {type(value).__name__}", field)
         prefix = field if self.place == "the conversation" else f"{self.place}.{field}"
-        return [_Stored(f"{prefix}[{at}]", item) for at, item in enumerate(cast("Sequence[Any]", value))]
+        return [Stored(f"{prefix}[{at}]", item) for at, item in enumerate(cast("Sequence[Any]", value))]
 
 
-def _decode_message(item: _Stored) -> Message:
+def of_text(place: str, text: str | bytes) -> Stored:
+    """The object that `to_text` wrote. Raises `StrictJSONError`, and `InvalidRequest` for what is no object."""
+    return Stored(place, loads(text, max_depth=_DEPTH))
+
+
+def message_of(item: Stored) -> Message:
     role = item.text("role")
     item.only("role", *(("call_id", "name", "is_error") if role == "tool_result" else ()), "parts")
     parts = [_decode_part(part) for part in item.list("parts")]
@@ -193,7 +206,7 @@ def _decode_message(item: _Stored) -> Message:
         raise problem if problem.param else item.wrong(f"is no such message: {problem.message}") from None
 
 
-def _decode_part(item: _Stored) -> Part:
+def _decode_part(item: Stored) -> Part:
     kind = item.text("type")
     match kind:
         case "text":
@@ -229,7 +242,7 @@ def _decode_part(item: _Stored) -> Part:
             raise item.wrong(f"is no part that this release knows: type {kind[:80]!r}")
 
 
-def _decode_source(item: _Stored, *others: str) -> bytes | Url:
+def _decode_source(item: Stored, *others: str) -> bytes | Url:
     if "url" in item.fields:
         item.only("type", "url", "media_type", *others)
         try:

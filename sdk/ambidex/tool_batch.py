@@ -13,9 +13,9 @@ MAX_PARALLEL = 16
 
 
 class ToolBatch:
-    """Start what `next_call` gives, report to `returned`, ask `overdue`, until `is_done`. The calls' ids are unique.
+    """Start what `next_call` gives, report to `returned`, also what is `overdue`, until `is_done`.
 
-    Times are in seconds on the caller's clock; `tool_timeout` is for each call from its start.
+    The calls' ids are unique. Times are in seconds on the caller's clock; `tool_timeout` is for each call from its start.
     """
 
     def __init__(
@@ -62,15 +62,13 @@ class ToolBatch:
             ends += [self._started[call.id] + self._tool_timeout for call in self._running()]
         return max(0.0, min(ends) - now) if ends else None
 
-    def overdue(self, now: float) -> list[ToolReturned]:
-        """The running calls whose time is over, each with an error as its result."""
+    def overdue(self, now: float) -> list[tuple[ToolCall, ToolResult]]:
+        """The running calls whose time is over, each with an error to take as its result."""
         if self._tool_timeout is None:
             return []
         text = f"The tool did not return within {self._tool_timeout:g} seconds; it may still have had effects."
         return [
-            self.returned(call, failed(call, text), now)
-            for call in self._running()
-            if now - self._started[call.id] >= self._tool_timeout
+            (call, failed(call, text)) for call in self._running() if now - self._started[call.id] >= self._tool_timeout
         ]
 
     def is_out_of_time(self, now: float) -> bool:

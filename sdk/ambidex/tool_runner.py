@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import functools
 import inspect
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 from .agent_events import ToolReturned, ToolStarted
 from .errors import ToolArgumentsInvalid, ToolError, UnknownTool
 from .messages import ToolCall, ToolResult
+from .run_record import RunRecord, off_loop
 from .stop_signal import StopSignal
 from .tool_batch import ToolBatch, failed
 from .tools import Tool, result_parts
@@ -38,7 +40,7 @@ class ToolRunner:
     tool_timeout: float | None
 
     def run(
-        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal
+        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal, record: RunRecord
     ) -> Generator[ToolStarted | ToolReturned, None, tuple[ToolResult, ...]]:
         """Yields as calls start and return; the results in the order of the calls.
 
@@ -52,18 +54,24 @@ class ToolRunner:
                     yield ToolStarted(call)
                     if not stop.is_requested:
                         batch.started(call, time.monotonic())
-                        running[self._start(call)] = call
+                        running[self._start(call, record)] = call
                 wait = batch.seconds_to_wait(time.monotonic())
                 waited_for: list[concurrent.futures.Future[Any]] = [*running, stop.requested]
                 concurrent.futures.wait(waited_for, wait, FIRST_COMPLETED)
-                yield from self._collect(batch, running, stop)
+                # All as of now: how slowly events are read changes nothing.
+                now = time.monotonic()
+                events = self._returned(batch, running, now)
+                for call, late in batch.overdue(now):
+                    events.append(batch.returned(call, record.returned(call, late), now))
+                self._give_up(batch, running, stop, now)
+                yield from events
         finally:
             for future in running:
                 future.cancel()
         return batch.results
 
     async def arun(
-        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal
+        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal, record: RunRecord
     ) -> AsyncGenerator[ToolStarted | ToolReturned | tuple[ToolResult, ...], None]:
         """The async twin of `run`; the results are its last item. Awaits the end of what it cancels."""
         batch = self._batch(calls, deadline)
@@ -75,72 +83,108 @@ class ToolRunner:
                     yield ToolStarted(call)
                     if not stop.is_requested:
                         batch.started(call, time.monotonic())
-                        running[asyncio.create_task(self._acall(call))] = call
+                        running[asyncio.create_task(self._acall(call, record))] = call
                 wait = batch.seconds_to_wait(time.monotonic())
                 waited_for: list[asyncio.Future[Any]] = [*running, stopped]
                 await asyncio.wait(waited_for, timeout=wait, return_when=FIRST_COMPLETED)
-                for event in self._collect(batch, running, stop):
+                now = time.monotonic()
+                events = self._returned(batch, running, now)
+                for call, late in batch.overdue(now):
+                    kept = await off_loop(record, functools.partial(record.returned, call, late))
+                    events.append(batch.returned(call, kept, now))
+                self._give_up(batch, running, stop, now)
+                for event in events:
                     yield event
         finally:
             for task in running:
                 task.cancel()
             if running:
                 await asyncio.wait(running)
+                for task in running:
+                    _ = task.cancelled() or task.exception()  # seen, so that asyncio logs none that nobody awaits
         yield batch.results
 
-    def _collect(self, batch: ToolBatch, running: dict[AnyFuture, ToolCall], stop: StopSignal) -> list[ToolReturned]:
-        """Takes what is done and gives up what is late, all as of now: how slowly events are read changes nothing."""
-        now = time.monotonic()
+    def _returned(self, batch: ToolBatch, running: dict[AnyFuture, ToolCall], now: float) -> list[ToolReturned]:
+        """Takes what is done. Raises what the journal raised; a tool's own exceptions are results."""
         done = [future for future in running if future.done()]
-        events = [batch.returned(running.pop(future), future.result(), now) for future in done]
-        events += batch.overdue(now)
+        return [batch.returned(running.pop(future), future.result(), now) for future in done]
+
+    def _give_up(self, batch: ToolBatch, running: dict[AnyFuture, ToolCall], stop: StopSignal, now: float) -> None:
+        """Lets go of what is late, and of everything where the run is over."""
         for future in [future for future, call in running.items() if batch.has_result(call)]:
             del running[future]
             future.cancel()  # stops an async tool; a thread goes on, and nobody waits for it
         if stop.is_requested or batch.is_out_of_time(now):
             batch.abandon()
-        return events
 
     def _batch(self, calls: Sequence[ToolCall], deadline: float | None) -> ToolBatch:
         return ToolBatch(calls, parallel=self.parallel, tool_timeout=self.tool_timeout, deadline=deadline)
 
-    def _start(self, call: ToolCall) -> Future[ToolResult]:
+    def _start(self, call: ToolCall, record: RunRecord) -> Future[ToolResult]:
         """Runs the call: on the background loop where its tool is async, here if alone, else in a thread."""
         tool = self.tools.get(call.name)
         if tool is not None and tool.is_async:
-            return asyncio.run_coroutine_threadsafe(self._acall(call), _background_loop())
+            return asyncio.run_coroutine_threadsafe(self._acall(call, record), _background_loop())
         if not self.parallel and self.tool_timeout is None:
             done: Future[ToolResult] = Future()
-            done.set_result(self._call(call))
+            done.set_result(self._call(call, record))
             return done
-        return in_thread(lambda: self._call(call))
+        return in_thread(lambda: self._call(call, record))
 
-    def _call(self, call: ToolCall) -> ToolResult:
-        try:
-            tool = self._tool(call)
-            value = tool(**tool.bind(call.arguments))
-            if inspect.isawaitable(value):
-                value = asyncio.run_coroutine_threadsafe(_awaited(value), _background_loop()).result()
-            return ToolResult(call.id, call.name, *result_parts(value))
-        except Exception as error:
-            return failed(call, _told(error))
+    def _call(self, call: ToolCall, record: RunRecord, loop: asyncio.AbstractEventLoop | None = None) -> ToolResult:
+        """What the model is told of the call; an awaitable that the tool returns is awaited on `loop`.
 
-    async def _acall(self, call: ToolCall) -> ToolResult:
+        Raises only what the journal raises, and then the tool did not run or its result is not told.
+        """
         try:
-            tool = self._tool(call)
-            arguments = tool.bind(call.arguments)
-            value = (
-                tool(**arguments) if tool.is_async else await asyncio.wrap_future(in_thread(lambda: tool(**arguments)))
-            )
-            if inspect.isawaitable(value):
-                value = await value
-            return ToolResult(call.id, call.name, *result_parts(value))
-        except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
-            return failed(call, "The tool was cancelled from inside.")
+            tool, arguments = self._bound(call)
         except Exception as error:
-            return failed(call, _told(error))
+            return record.returned(call, failed(call, _told(error)))
+        try:
+            record.started(call)
+            try:
+                value = tool(**arguments)
+                if inspect.isawaitable(value):
+                    value = asyncio.run_coroutine_threadsafe(_awaited(value), loop or _background_loop()).result()
+                result = ToolResult(call.id, call.name, *result_parts(value))
+            except asyncio.CancelledError:
+                result = failed(call, "The tool was cancelled from inside.")
+            except Exception as error:
+                result = failed(call, _told(error))
+            return record.returned(call, result)
+        finally:
+            record.left(call)
+
+    async def _acall(self, call: ToolCall, record: RunRecord) -> ToolResult:
+        """The async twin of `_call`, which a sync tool is left to, in a thread."""
+        tool = self.tools.get(call.name)
+        if tool is None or not tool.is_async:
+            loop = asyncio.get_running_loop()
+            return await asyncio.wrap_future(in_thread(lambda: self._call(call, record, loop)))
+        try:
+            tool, arguments = self._bound(call)
+        except Exception as error:
+            told = failed(call, _told(error))
+            return await off_loop(record, lambda: record.returned(call, told))
+        try:
+            await off_loop(record, lambda: record.started(call))
+            try:
+                value = await tool(**arguments)
+                result = ToolResult(call.id, call.name, *result_parts(value))
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                result = failed(call, "The tool was cancelled from inside.")
+            except Exception as error:
+                result = failed(call, _told(error))
+            return await off_loop(record, lambda: record.returned(call, result))
+        finally:
+            record.left(call)
+
+    def _bound(self, call: ToolCall) -> tuple[Tool[..., Any], dict[str, Any]]:
+        """The tool to run and its arguments, rebuilt to their types. Raises `ToolError`s, before anything is run."""
+        tool = self._tool(call)
+        return tool, tool.bind(call.arguments)
 
     def _tool(self, call: ToolCall) -> Tool[..., Any]:
         """The tool to run. Raises `UnknownTool`, and `ToolArgumentsInvalid` for a repaired call where that is asked."""

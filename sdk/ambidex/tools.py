@@ -34,10 +34,20 @@ class Tool(Generic[P, R]):
     description  tells the model what it does and when to use it
     parameters   JSON schema of an object whose properties are the arguments
     run          called with the arguments by name; sync or async. None: the program answers the calls by itself
+    idempotent   running a call again changes nothing more (HTTP's word, and MCP's `idempotentHint`): an agent may
+                 repeat it after a crash without asking
     """
 
+    idempotent: bool = False
+
     def __init__(
-        self, name: str, description: str, parameters: Mapping[str, Any], run: Callable[P, R] | None = None
+        self,
+        name: str,
+        description: str,
+        parameters: Mapping[str, Any],
+        run: Callable[P, R] | None = None,
+        *,
+        idempotent: bool = False,
     ) -> None:
         if not isinstance(description, str):
             raise InvalidRequest(f"The description of a tool is a str, got {type(description).__name__}.")
@@ -45,6 +55,7 @@ class Tool(Generic[P, R]):
             raise InvalidRequest(f"run takes a function, got {type(run).__name__}.", param="run")
         self.name = checked_name(name)
         self.run = run
+        self.idempotent = _checked_idempotent(idempotent)
         self._description: str | None = description
         self._arguments: DeclaredArguments | FunctionArguments = DeclaredArguments(name, parameters)
 
@@ -104,15 +115,22 @@ class Tool(Generic[P, R]):
         if instance is None or not (isinstance(self._arguments, FunctionArguments) and self._arguments.takes_self):
             return cast("Tool[..., R]", self)
         method = cast(Any, self.run).__get__(instance)
-        return _of_function(method, self.name, self._description, self._arguments.names)
+        return _of_function(method, self.name, self._description, self._arguments.names, self.idempotent)
 
 
 @overload
 def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
-def tool(*, name: str | None = None, description: str | None = None) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
-    function: Callable[..., Any] | None = None, /, *, name: str | None = None, description: str | None = None
+    *, name: str | None = None, description: str | None = None, idempotent: bool = False
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    idempotent: bool = False,
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """A typed function, sync or async, as a `Tool`; it stays callable as before.
 
@@ -125,8 +143,9 @@ def tool(
             '''
 
     The description and those of the arguments come from the docstring (Google, NumPy or Sphinx style),
-    `Annotated[T, "text"]` or pydantic's `Field`. Raises `InvalidRequest` for what no model can call: positional-only
-    parameters, *args, annotations without a JSON schema (the last on first use).
+    `Annotated[T, "text"]` or pydantic's `Field`. `idempotent`: running a call again changes nothing more, see `Tool`.
+    Raises `InvalidRequest` for what no model can call: positional-only parameters, *args, annotations without a JSON
+    schema (the last on first use).
     """
     caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # types defined inside a function are seen from there only
     names = caller.f_locals if caller.f_locals is not caller.f_globals else {}
@@ -134,7 +153,7 @@ def tool(
     def decorate(function: Callable[..., Any]) -> Tool[..., Any]:
         if isinstance(function, staticmethod):
             function = function.__func__
-        return _of_function(function, name, description, dict(names))
+        return _of_function(function, name, description, dict(names), idempotent)
 
     return decorate if function is None else decorate(function)
 
@@ -189,8 +208,18 @@ def result_parts(value: object) -> tuple[Part, ...]:
         ) from None
 
 
+def _checked_idempotent(idempotent: object) -> bool:
+    if not isinstance(idempotent, bool):
+        raise InvalidRequest(f"idempotent takes True or False, got {idempotent!r}.", param="idempotent")
+    return idempotent
+
+
 def _of_function(
-    function: Callable[..., Any], name: str | None, description: str | None, names: Mapping[str, Any]
+    function: Callable[..., Any],
+    name: str | None,
+    description: str | None,
+    names: Mapping[str, Any],
+    idempotent: bool = False,
 ) -> Tool[..., Any]:
     """`names` are what the annotations may refer to beside the function's globals."""
     if not callable(function) or isinstance(function, type):
@@ -203,6 +232,7 @@ def _of_function(
     functools.update_wrapper(made, function)
     made.name = checked_name(name)
     made.run = function
+    made.idempotent = _checked_idempotent(idempotent)
     made._description = description  # pyright: ignore[reportPrivateUsage]  # the other half of the constructor
     made._arguments = FunctionArguments(function, names)  # pyright: ignore[reportPrivateUsage]
     return made

@@ -17,9 +17,9 @@ ORDER: Sequence[str] = (
     "errors option_names strict_json text_pieces messages call_pairing schema_check tool_schema tools decoding output "
     "request reply events accumulator stream formats tokenizer template_limits template_sandbox provenance "
     "template_fields template_reasoning template_repair template_support templates backend threaded_stream "
-    "conversation circuit failover fallback chat "
-    "async_chat prompt_file prompts context agent_events agent_step stop_signal tool_batch tool_runner agent_stream "
-    "agent_settings agent async_agent testing __init__ cli __main__"
+    "conversation circuit failover fallback chat async_chat prompt_file prompts context agent_events journal "
+    "journal_json run_lock sqlite_journal agent_limits agent_step run_record stop_signal tool_batch tool_runner "
+    "agent_stream agent_settings agent async_agent testing __init__ cli __main__"
 ).split()
 
 # Halves of a module that have a file of their own and are loaded when first needed; inside one place imports are free.
