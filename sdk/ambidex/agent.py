@@ -128,10 +128,10 @@ class Agent(AgentSettings[T]):
         record.open(run)
         while run.stopped == "unfinished":
             if run.calls:
-                calls, known = record.to_run(run, self._is_idempotent)
+                step = record.step(run, self._is_idempotent)
                 run.check_limits(time.monotonic())
-                results = yield from self._runner.run(calls, run.deadline, stop, record)
-                run.returned([*known, *results])
+                results = yield from self._runner.run(step, run.deadline, stop)
+                run.returned([*step.known, *results])
             if stop.is_requested:
                 run.stopped = "cancelled"
                 break

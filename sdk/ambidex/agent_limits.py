@@ -13,6 +13,9 @@ LONG_ANSWER = 16_384
 """An answer is taken to be no longer where the program sets no max_tokens: servers refuse requests for more than they
 can write, so what is left of a budget is sent as max_tokens only when it is less than this."""
 
+NO_ANSWER_IS_LONGER = 2**31
+"""Tokens; what can be paid beyond them is no limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -59,7 +62,7 @@ def affordable_tokens(max_cost: float, steps: Sequence[AgentStep], prompt: int) 
     left = max_cost - spent - per_prompt_token * prompt
     if left <= 0:
         return 0
-    return None if per_new_token == 0 else int(left / per_new_token)
+    return None if left > per_new_token * NO_ANSWER_IS_LONGER else int(left / per_new_token)
 
 
 def repeats(steps: Sequence[AgentStep]) -> int:

@@ -87,6 +87,7 @@ class AgentRun:
     def _room(self, prompt: int) -> int | None:
         """New tokens that the next answer may have; None: as many as it likes. Raises `LimitReached`."""
         limits, rooms = self.limits, dict[Stopped, int]()
+        self._cut_by = None
         if limits.max_total_tokens is not None:
             used = tokens_of(self.usage)
             rooms["max_total_tokens"] = limits.max_total_tokens - used - prompt
@@ -99,8 +100,10 @@ class AgentRun:
                 spent = self.usage.cost or 0.0
                 what = f"{spent:g} of {limits.max_cost:g} was spent (max_cost)"
                 raise self._limit_reached("max_cost", f"{what}, and the next step would not fit")
-        self._cut_by = min(rooms, key=lambda name: rooms[name], default=None)
-        return None if self._cut_by is None else rooms[self._cut_by]
+        if not rooms:
+            return None
+        self._cut_by, room = min(rooms.items(), key=lambda item: item[1])
+        return room
 
     def is_whole(self, answer: Finished) -> bool:
         """Whether the run goes on from this answer: it was neither cancelled nor cut off by a limit of the run's."""
@@ -117,7 +120,9 @@ class AgentRun:
             return event
         if not self.is_whole(event) and self._cut_by is not None:
             self.steps.append(AgentStep(_reply(event)))  # what it used counts; the conversation goes on without it
-            raise self._limit_reached(self._cut_by, f"its last answer was cut off, for no more was left ({self._cut_by})")
+            raise self._limit_reached(
+                self._cut_by, f"its last answer was cut off, for no more was left ({self._cut_by})"
+            )
         event, invalid = with_unique_call_ids(event), None
         try:
             event = with_value(event, self.options)

@@ -60,12 +60,12 @@ class AsyncAgent(AgentSettings[T]):
         await off_loop(record, lambda: record.open(run))
         while run.stopped == "unfinished":
             if run.calls:
-                calls, known = record.to_run(run, self._is_idempotent)
+                step = record.step(run, self._is_idempotent)
                 run.check_limits(time.monotonic())
-                async with aclosing(self._runner.arun(calls, run.deadline, stop, record)) as items:
+                async with aclosing(self._runner.arun(step, run.deadline, stop)) as items:
                     async for item in items:
                         if isinstance(item, tuple):
-                            run.returned([*known, *item])
+                            run.returned([*step.known, *item])
                         else:
                             yield item
             if stop.is_requested:

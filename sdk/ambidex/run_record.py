@@ -35,20 +35,14 @@ from .messages import Message, ToolCall, ToolResult
 T = TypeVar("T")
 
 
-class RunRecord:
-    """A run that is not written down."""
+class StepRecord:
+    """The calls of one step that are run now, and the results that the others have already."""
 
     blocking = False
 
-    def open(self, run: AgentRun) -> None:
-        """Takes the run and brings `run` to where it stopped."""
-
-    def answered(self, run: AgentRun, answer: Finished) -> None:
-        """The answer is whole; `run` has not taken it yet."""
-
-    def to_run(self, run: AgentRun, repeatable: Callable[[str], bool]) -> tuple[tuple[ToolCall, ...], list[ToolResult]]:
-        """Of `run.calls` those to run now, and the results of the others. Raises `CallsInDoubt`."""
-        return run.calls, []
+    def __init__(self, calls: tuple[ToolCall, ...], known: Sequence[ToolResult] = ()) -> None:
+        self.calls = calls
+        self.known = known
 
     def started(self, call: ToolCall) -> None:
         """The tool is about to be entered; `left` follows, whatever happens."""
@@ -60,8 +54,24 @@ class RunRecord:
     def left(self, call: ToolCall) -> None:
         """The tool is not running any more, whether or not it returned."""
 
+
+class RunRecord:
+    """A run that is not written down."""
+
+    blocking = False
+
+    def open(self, run: AgentRun) -> None:
+        """Takes the run and brings `run` to where it stopped."""
+
+    def answered(self, run: AgentRun, answer: Finished) -> None:
+        """The answer is whole; `run` has not taken it yet."""
+
+    def step(self, run: AgentRun, repeatable: Callable[[str], bool]) -> StepRecord:
+        """What is to be done of `run.calls`. Raises `CallsInDoubt`, but for the tools that are `repeatable`."""
+        return StepRecord(run.calls)
+
     def ended(self, run: AgentRun) -> None:
-        """The run ended by itself or by a limit."""
+        """The run is over for now."""
 
     def close(self) -> None:
         """Nothing is started any more; others may open the run once no tool of it runs. May be called again."""
@@ -69,7 +79,7 @@ class RunRecord:
 
 @dataclass(slots=True)
 class _Call:
-    """What is known of a call of the step under way."""
+    """What is known of a call."""
 
     call: ToolCall
     ordinal: int
@@ -90,7 +100,7 @@ class JournaledRun(RunRecord):
         self._log: RunLog | None = None
         self._lock = threading.Lock()
         self._closing = False
-        self._running: set[str] = set()
+        self._running: set[tuple[int, str]] = set()
         self._was_ended = False
         self._step = -1
         self._calls: dict[str, _Call] = {}
@@ -114,7 +124,7 @@ class JournaledRun(RunRecord):
         if run.is_whole(answer):  # what is not is asked for again
             self._append(Answered(len(run.steps) + 1, len(run.messages), answer))
 
-    def to_run(self, run: AgentRun, repeatable: Callable[[str], bool]) -> tuple[tuple[ToolCall, ...], list[ToolResult]]:
+    def step(self, run: AgentRun, repeatable: Callable[[str], bool]) -> StepRecord:
         self._plan(run)
         doubts = [
             CallInDoubt(self._run_id, self._step, known.ordinal, known.attempt, known.call)
@@ -123,26 +133,7 @@ class JournaledRun(RunRecord):
         ]
         if doubts:
             raise self._in_doubt(doubts)
-        results = [known.result for known in self._calls.values() if known.result is not None]
-        return tuple(known.call for known in self._calls.values() if known.result is None), results
-
-    def started(self, call: ToolCall) -> None:
-        with self._lock:
-            if self._closing:
-                raise self._closed()
-            known = self._calls[call.id]
-            self._write(CallStarted(self._step, known.ordinal, known.digest, known.attempt + 1))
-            known.attempt += 1
-            self._running.add(call.id)
-
-    def returned(self, call: ToolCall, result: ToolResult) -> ToolResult:
-        with self._lock:
-            return self._returned(self._calls[call.id], result)
-
-    def left(self, call: ToolCall) -> None:
-        with self._lock:
-            self._running.discard(call.id)
-            self._release()
+        return _JournaledStep(self, self._step, self._calls)
 
     def ended(self, run: AgentRun) -> None:
         if run.stopped == "finished" and not self._was_ended:
@@ -151,6 +142,34 @@ class JournaledRun(RunRecord):
     def close(self) -> None:
         with self._lock:
             self._closing = True
+            self._release()
+
+    # -- told by the steps, from the threads of their tools
+
+    def started(self, step: int, known: _Call) -> None:
+        with self._lock:
+            if self._closing or known.result is not None:  # given up as late before its thread came to run
+                raise self._closed()
+            self._write(CallStarted(step, known.ordinal, known.digest, known.attempt + 1))
+            known.attempt += 1
+            self._running.add((step, known.call.id))
+
+    def returned(self, step: int, known: _Call, result: ToolResult) -> ToolResult:
+        """The first result counts; one that the journal cannot keep is replaced by saying so."""
+        with self._lock:
+            if known.result is None:
+                try:
+                    self._write(CallReturned(step, known.ordinal, known.digest, result))
+                except (InvalidRequest, LimitExceeded) as problem:
+                    text = f"The tool ran, but what it returned could not be kept: {problem.message}"
+                    result = ToolResult(known.call.id, known.call.name or "unknown", text, is_error=True)
+                    self._write(CallReturned(step, known.ordinal, known.digest, result))
+                known.result = result
+            return known.result
+
+    def left(self, step: int, known: _Call) -> None:
+        with self._lock:
+            self._running.discard((step, known.call.id))
             self._release()
 
     # -- what the journal says
@@ -221,26 +240,13 @@ class JournaledRun(RunRecord):
                 "more: settle the calls that CallsInDoubt has now.",
                 param="settle",
             )
-        with self._lock:
-            if settlement.result is None:
-                self._write(CallNotRun(self._step, known.ordinal, known.digest, known.attempt))
-            else:
-                self._returned(known, settlement.result)
-            known.in_doubt = False
+        if settlement.result is None:
+            self._append(CallNotRun(self._step, known.ordinal, known.digest, known.attempt))
+        else:
+            self.returned(self._step, known, settlement.result)
+        known.in_doubt = False
 
     # -- what is written
-
-    def _returned(self, known: _Call, result: ToolResult) -> ToolResult:
-        """Under the lock. The first result counts; one that the journal cannot keep is replaced by saying so."""
-        if known.result is None:
-            try:
-                self._write(CallReturned(self._step, known.ordinal, known.digest, result))
-            except (InvalidRequest, LimitExceeded) as problem:
-                text = f"The tool ran, but what it returned could not be kept: {problem.message}"
-                result = ToolResult(known.call.id, known.call.name or "unknown", text, is_error=True)
-                self._write(CallReturned(self._step, known.ordinal, known.digest, result))
-            known.result = result
-        return known.result
 
     def _append(self, record: Record) -> None:
         with self._lock:
@@ -280,7 +286,30 @@ class JournaledRun(RunRecord):
         )
 
 
-async def off_loop(record: RunRecord, write: Callable[[], T]) -> T:
+class _JournaledStep(StepRecord):
+    """A step knows its own calls: a tool that is late returns to the step that called it, whatever runs by then."""
+
+    def __init__(self, run: JournaledRun, number: int, calls: dict[str, _Call]) -> None:
+        super().__init__(
+            tuple(known.call for known in calls.values() if known.result is None),
+            [known.result for known in calls.values() if known.result is not None],
+        )
+        self.blocking = run.blocking
+        self._run = run
+        self._number = number
+        self._calls = calls
+
+    def started(self, call: ToolCall) -> None:
+        self._run.started(self._number, self._calls[call.id])
+
+    def returned(self, call: ToolCall, result: ToolResult) -> ToolResult:
+        return self._run.returned(self._number, self._calls[call.id], result)
+
+    def left(self, call: ToolCall) -> None:
+        self._run.left(self._number, self._calls[call.id])
+
+
+async def off_loop(record: RunRecord | StepRecord, write: Callable[[], T]) -> T:
     """Calls it where it holds up no event loop. A write that has begun is waited for, also by who is cancelled."""
     if not record.blocking:
         return write()

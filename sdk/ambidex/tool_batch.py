@@ -15,7 +15,8 @@ MAX_PARALLEL = 16
 class ToolBatch:
     """Start what `next_call` gives, report to `returned`, also what is `overdue`, until `is_done`.
 
-    The calls' ids are unique. Times are in seconds on the caller's clock; `tool_timeout` is for each call from its start.
+    The calls' ids are unique. Times are in seconds on the caller's clock; `tool_timeout` is for each call from its
+    start.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from .agent_events import ToolReturned, ToolStarted
 from .errors import ToolArgumentsInvalid, ToolError, UnknownTool
 from .messages import ToolCall, ToolResult
-from .run_record import RunRecord, off_loop
+from .run_record import StepRecord, off_loop
 from .stop_signal import StopSignal
 from .tool_batch import ToolBatch, failed
 from .tools import Tool, result_parts
@@ -40,13 +40,13 @@ class ToolRunner:
     tool_timeout: float | None
 
     def run(
-        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal, record: RunRecord
+        self, record: StepRecord, deadline: float | None, stop: StopSignal
     ) -> Generator[ToolStarted | ToolReturned, None, tuple[ToolResult, ...]]:
-        """Yields as calls start and return; the results in the order of the calls.
+        """Runs `record.calls`. Yields as they start and return; the results in the order of the calls.
 
         Ends early, with an error for each call that has not returned, at `deadline` or when `stop` is requested.
         """
-        batch = self._batch(calls, deadline)
+        batch = self._batch(record.calls, deadline)
         running: dict[Future[ToolResult], ToolCall] = {}
         try:
             while not batch.is_done:
@@ -71,10 +71,10 @@ class ToolRunner:
         return batch.results
 
     async def arun(
-        self, calls: Sequence[ToolCall], deadline: float | None, stop: StopSignal, record: RunRecord
+        self, record: StepRecord, deadline: float | None, stop: StopSignal
     ) -> AsyncGenerator[ToolStarted | ToolReturned | tuple[ToolResult, ...], None]:
         """The async twin of `run`; the results are its last item. Awaits the end of what it cancels."""
-        batch = self._batch(calls, deadline)
+        batch = self._batch(record.calls, deadline)
         running: dict[asyncio.Task[ToolResult], ToolCall] = {}
         stopped = _future_of(stop)
         try:
@@ -120,7 +120,7 @@ class ToolRunner:
     def _batch(self, calls: Sequence[ToolCall], deadline: float | None) -> ToolBatch:
         return ToolBatch(calls, parallel=self.parallel, tool_timeout=self.tool_timeout, deadline=deadline)
 
-    def _start(self, call: ToolCall, record: RunRecord) -> Future[ToolResult]:
+    def _start(self, call: ToolCall, record: StepRecord) -> Future[ToolResult]:
         """Runs the call: on the background loop where its tool is async, here if alone, else in a thread."""
         tool = self.tools.get(call.name)
         if tool is not None and tool.is_async:
@@ -131,7 +131,7 @@ class ToolRunner:
             return done
         return in_thread(lambda: self._call(call, record))
 
-    def _call(self, call: ToolCall, record: RunRecord, loop: asyncio.AbstractEventLoop | None = None) -> ToolResult:
+    def _call(self, call: ToolCall, record: StepRecord, loop: asyncio.AbstractEventLoop | None = None) -> ToolResult:
         """What the model is told of the call; an awaitable that the tool returns is awaited on `loop`.
 
         Raises only what the journal raises, and then the tool did not run or its result is not told.
@@ -155,7 +155,7 @@ class ToolRunner:
         finally:
             record.left(call)
 
-    async def _acall(self, call: ToolCall, record: RunRecord) -> ToolResult:
+    async def _acall(self, call: ToolCall, record: StepRecord) -> ToolResult:
         """The async twin of `_call`, which a sync tool is left to, in a thread."""
         tool = self.tools.get(call.name)
         if tool is None or not tool.is_async:

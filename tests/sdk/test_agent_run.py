@@ -21,7 +21,6 @@ from ambidex import (
     TextDelta,
     Tool,
     ToolCallDelta,
-    Usage,
 )
 from ambidex.agent_events import AgentFinished, ToolReturned, ToolStarted
 from ambidex.errors import (
