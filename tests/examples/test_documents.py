@@ -45,8 +45,11 @@ def compiled(document: str, block: Block) -> Any:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_python_blocks_run_in_their_order(document: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_blocks_run_in_their_order(
+    document: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Blocks marked `python` share one namespace; those marked `python no-run` need a network and are only compiled."""
+    monkeypatch.chdir(tmp_path)  # where the files go that they make
     namespace: dict[str, Any] = {"__name__": "readme"}
     for block in blocks(document):
         if block.kind == "python":

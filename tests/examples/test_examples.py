@@ -55,6 +55,20 @@ def test_tools(example: Example) -> None:
     assert "The lights are now: {'kitchen': True}" in out
 
 
+def test_journal() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "journal.py")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The first program ended with exit code 9." in done.stdout
+    assert "In doubt: set_light" in done.stdout
+    assert "Switches: ['kitchen on']" in done.stdout
+
+
 def test_prompts(example: Example) -> None:
     out = example("prompts.py")
     assert "User: What is {{ this }}?" in out

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ambidex import AgentResult, Assistant, Choice, Reply, Usage, errors
+from ambidex import AgentResult, Assistant, Choice, Reply, ToolCall, Usage, errors
 from ambidex.errors import AmbidexError
+from ambidex.journal import CallInDoubt
 
 EVERY_ERROR = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, AmbidexError)]
 FIELDS: dict[str, Any] = {
@@ -29,6 +30,8 @@ OWN: dict[str, dict[str, Any]] = {
     "LimitExceeded": {"name": "body", "limit": 10},
     "OutputInvalid": {"problems": ("a", "b")},
     "LimitReached": {"result": AgentResult("", None, (), (), Usage(), "max_steps")},
+    "JournalError": {"run_id": "r"},
+    "CallsInDoubt": {"run_id": "r", "calls": (CallInDoubt("r", 1, 0, 1, ToolCall("1", "pay", {"n": 1})),)},
     "NonFiniteLogits": {"step": 7},
 }
 
