@@ -121,13 +121,14 @@ class EndpointBackend(RemoteBackend):
         self._kind = Remembered[Dialect](KIND_SECONDS, pause=PAUSE_SECONDS)
         self._credentials = self._checked_credentials(api_key, headers or {}, insecure)
         self._capabilities = Capabilities(chat=True, prompt=True, n=False, beams=False, processors=False, trace=False)
+        self._know(self._dialect)
 
     def __repr__(self) -> str:
         return f"EndpointBackend({str(self._routes)!r}, model={self._model!r})"
 
     @property
     def capabilities(self) -> Capabilities:
-        """What is known without asking; `refresh` asks the server for its context length."""
+        """What is known without asking; `refresh` asks the server for its kind and its context length."""
         return self._capabilities
 
     def refresh(self) -> Capabilities:
@@ -173,6 +174,17 @@ class EndpointBackend(RemoteBackend):
             return self._about_models(optional=True)
         return None
 
+    def _know(self, dialect: Dialect | None) -> None:
+        """What a dialect has no field for, the server cannot do."""
+        if dialect is not None:
+            self._capabilities = dataclasses.replace(
+                self._capabilities,
+                prompt=dialect.completions,
+                parallel_tool_calls=None if dialect.parallel else False,
+                tool_choice=None if dialect.tool_choices else False,
+                reasoning=False if dialect.switch is dialect.effort is None else None,
+            )
+
     def _forgo(self, question: Ask) -> None:
         self._kind.forgo()
 
@@ -180,7 +192,9 @@ class EndpointBackend(RemoteBackend):
         data = as_object(answer).get("data")
         if not is_list(data):
             raise MalformedResponse(f"{question.target} does not list the server's models.")
-        self._kind.learn(kind_of_server(answer) or VLLM)
+        kind = kind_of_server(answer)
+        self._kind.learn(kind or VLLM)
+        self._know(self._dialect or kind)
         found = {name: item for item in data if (name := as_text(as_object(item).get("id")))}
         if not self._model_is_given:
             if len(found) != 1:

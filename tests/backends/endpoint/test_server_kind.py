@@ -222,3 +222,18 @@ def test_services_that_are_known_by_their_address(address: str, name: str | None
     found = dialect_of_host(Routes.from_url(address))
     assert (found.name if found else None) == name
     assert name is None or DIALECTS[name] is found
+
+
+def test_capabilities_are_those_of_the_kind() -> None:
+    with server([OLLAMA]) as (url, _):
+        backend = EndpointBackend(url)
+        assert (backend.capabilities.prompt, backend.capabilities.tool_choice) == (True, None)
+        known = backend.refresh()
+        backend.close()
+        assert (known.prompt, known.tool_choice, known.parallel_tool_calls, known.reasoning) == (
+            False,
+            False,
+            False,
+            None,
+        )
+        assert EndpointBackend(url, dialect="tgi").capabilities.reasoning is False
