@@ -1,4 +1,4 @@
-"""GLM 4.7 and 5, and Poolside's Laguna: `<tool_call>f<arg_key>a</arg_key><arg_value>text</arg_value></tool_call>`.
+"""GLM 4.7 and 5, Laguna and Ling 3: `<tool_call>f<arg_key>a</arg_key><arg_value>text</arg_value></tool_call>`.
 
 Line breaks between the tags are as good as none (`glm45.py` writes them). Results go back as `<tool_response>` blocks,
 in the order of the calls. Source: the chat templates of these models.
@@ -18,7 +18,7 @@ from .opening_tags import Header
 from .tagged_calls import TaggedCalls
 from .turn_parser import TurnGrammar
 
-NAMES = ("glm47", "poolside_v1")
+NAMES = ("glm47", "ling3", "poolside_v1")
 STOP_TOKENS = ("<|user|>", "<|observation|>", "<|endoftext|>", "</assistant>")
 REASONING = ("<think>", "</think>")
 MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", *REASONING)

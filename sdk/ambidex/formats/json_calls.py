@@ -50,6 +50,9 @@ class JSONCalls:
     strict    another wrapper is not repaired, but a problem
     unsure    what the opening tag begins may be no call at all, but an answer in JSON; a bracket is a tag here
     may_be_empty  a block with nothing in it is none
+    open_ended    the end of the answer is as good an end of a block as its closing tag, which stops the model
+    must_close    a block without its closing tag is cut off, however whole its objects are
+    control       the opening tag is a control token, so that it is never text
     members   the names of the object's members
     header    reads what stands between opening tag and object, which then holds the arguments alone; None: malformed,
               unless there is nothing but the wrapper, and the object has a name among its members
@@ -65,6 +68,9 @@ class JSONCalls:
     padding: str = ""
     unsure: bool = False
     may_be_empty: bool = False
+    open_ended: bool = False
+    must_close: bool = False
+    control: bool = False
     ends: Markers = field(init=False)
     ends_or_object: Markers = field(init=False)
     skipped: Mapping[int, None] = field(init=False)
@@ -83,14 +89,22 @@ class JSONBlock:
     """Everything between one opening tag and its end: `feed` until `ended`, or `close` at the end of the output.
 
     Then `text` is what was no call after all, and `rest` what a string without an end had swallowed: to be read once
-    more, with `tags_in_strings=True`.
+    more, with `tags_in_strings=True`. With `named`, the name was read before the opening tag.
     """
 
-    def __init__(self, form: JSONCalls, calls: CallEvents, opening: str, *, tags_in_strings: bool = False) -> None:
+    def __init__(
+        self,
+        form: JSONCalls,
+        calls: CallEvents,
+        opening: str,
+        *,
+        tags_in_strings: bool = False,
+        named: Header | None = None,
+    ) -> None:
         self.ended = False
         self.text = ""
         self.rest = ""
-        self._form = form
+        self.form = form
         self._calls = calls
         self._opening = opening
         self._tags_in_strings = tags_in_strings
@@ -101,6 +115,7 @@ class JSONBlock:
         self._is_list = False
         self._is_named = False  # by the header
         self._gap = ""  # what stands before, between or after objects, without space
+        self._named = named
         self._header: list[str] = []
         self._is_odd = False  # the wrapper is not as it should be
         self._is_false_start = False
@@ -119,7 +134,7 @@ class JSONBlock:
             before = (self._object, self._complete, self._problem)
             if self._object is not None:
                 read = self._inside(text, at)
-            elif self._complete is not None and not self._form.closing:
+            elif self._complete is not None and not self.form.closing:
                 read = self._after(text, at)
             else:
                 read = self._between(text, at)
@@ -134,24 +149,25 @@ class JSONBlock:
             return
         self._keep(unread)
         self._is_odd |= unread != ""
-        if self._object is not None and self._swallowed() is not None:
+        if self._object is not None and not self.form.must_close and self._swallowed() is not None:
             self._give_up("a string in it does not end")
         if not self.ended:
             self._end(None)
 
     def _between(self, text: str, start: int) -> int:
         """Outside an object, or after a problem, where only a tag matters."""
-        form = self._form
+        form = self.form
         only_tags = self._problem is not None or self._is_false_start
         at, marker = (form.ends if only_tags else form.ends_or_object).search(text, start)
         other = text[start:at]
-        self._keep(other)
         if not only_tags:
             self._look_at(other)
-            if self._is_false_start:
-                if form.unsure or not form.closing:
-                    self._end(None)
-                return at
+            if self._is_false_start and (form.unsure or not form.closing):
+                self._is_text()
+                return start
+        self._keep(other)
+        if self._is_false_start and not only_tags:
+            return at
         if self._is_false_start and self._length > MAX_FALSE_START:
             self._end(None)
         elif marker == "{":
@@ -164,11 +180,11 @@ class JSONBlock:
 
     def _look_at(self, text: str) -> None:
         """At what stands outside of objects."""
-        if self._form.header is not None and self._complete is None:
+        if self.form.header is not None and self._complete is None:
             self._header.append(text)
             self._is_false_start = self._length > MAX_FALSE_START
             return
-        words = "".join(text.translate(self._form.skipped).split())
+        words = "".join(text.translate(self.form.skipped).split())
         if len(self._gap) < _MAX_GAP:
             self._gap += words
         self._is_false_start = self._complete is None and bool(words.strip("[,;"))
@@ -203,7 +219,7 @@ class JSONBlock:
 
     def _begin_object(self) -> None:
         """At an object's bracket."""
-        form = self._form
+        form = self.form
         if self._complete is None:
             self._begin_block()
         else:
@@ -217,8 +233,8 @@ class JSONBlock:
 
     def _begin_block(self) -> None:
         """Before the first object: the header, or the wrapper."""
-        form = self._form
-        header = None
+        form = self.form
+        header = self._named
         if form.header is not None:
             written = "".join(self._header)
             header = form.header(written)
@@ -239,15 +255,13 @@ class JSONBlock:
 
     def _inside(self, text: str, start: int) -> int:
         assert self._object is not None
-        tag_at, tag = self._form.ends.search(text, start) if self._tags_in_strings else (len(text), None)
+        tag_at, tag = self.form.ends.search(text, start) if self._tags_in_strings else (len(text), None)
         at = self._object.read(text, start, min(tag_at, start + MAX_CALL - self._length))
         self._keep(text[start:at])
         if self._object.complete:
             self._object, self._complete = None, self._object
         elif self._object.is_other:
-            self._object = None
-            self._is_false_start = True
-            self._end(None)
+            self._is_text()
         elif self._object.problem is not None:
             self._give_up(self._object.problem)
         elif self._length >= MAX_CALL:
@@ -256,6 +270,14 @@ class JSONBlock:
             self._give_up("a tag stands inside it")
         return at
 
+    def _is_text(self) -> None:
+        """What began is no call: the tag or bracket is text, and the rest is looked at once more."""
+        raw = "".join(self._raw)
+        first = len(self._opening) or 1
+        self._object = None
+        self.ended = True
+        self.text, self.rest = raw[:first], raw[first:]
+
     def _keep(self, text: str) -> None:
         self._raw.append(text[: max(0, MAX_CALL - self._length)])
         self._length += len(text)
@@ -263,19 +285,19 @@ class JSONBlock:
     def _give_up(self, problem: str) -> None:
         """The object is broken: only a tag ends it now, or has ended it already, inside a string without an end."""
         is_broken = self._object is not None and not self._object.is_read
-        swallowed = self._swallowed() if is_broken else None
+        swallowed = self._swallowed() if is_broken and not self.form.must_close else None
         self._object = None
         self._problem = f"the call is malformed: {problem}"
         if swallowed is not None:
             at, tag = swallowed
             raw = "".join(self._raw)
-            end = at + len(tag) if tag in self._form.closing else at
+            end = at + len(tag) if tag in self.form.closing else at
             self._raw, self.rest = [raw[:end]], raw[end:]
             self._end(None)
 
     def _swallowed(self) -> tuple[int, str] | None:
         """Where the first tag stands in what was read as the object, and which."""
-        at, tag = self._form.ends.search("".join(self._raw), len(self._opening), at_end=True)
+        at, tag = self.form.ends.search("".join(self._raw), len(self._opening), at_end=True)
         return None if tag is None else (at, tag)
 
     def _finish_call(self) -> None:
@@ -287,28 +309,30 @@ class JSONBlock:
     def _end(self, marker: str | None) -> None:
         """At a tag, at the value's end, or at the end of the output."""
         self.ended = True
-        closed = marker in self._form.closing
+        closed = marker in self.form.closing
         if marker is not None and closed:
             self._raw.append(marker)
         if self._problem is not None:
             self._calls.fail("".join(self._raw), self._problem)
-        elif self._object is not None:
+        elif self._object is not None or (self._complete is not None and self.form.must_close and not closed):
             self._cut_off()
         elif self._complete is not None:
-            self._is_odd |= not closed and bool(self._form.closing)
+            self._is_odd |= not closed and bool(self.form.closing) and not (self.form.open_ended and marker is None)
             self._is_odd |= self._gap != ("]" if self._is_list else "")
             self._finish_call()
-        elif self._is_false_start and not closed:
+        elif self._is_false_start and not closed and not self.form.control:
             self.text = "".join(self._raw)
+        elif self.form.may_be_empty and not "".join(self._raw[1:]).removesuffix(marker or "").strip():
+            pass
         elif closed:
             self._call_without_object()
-        elif self._form.unsure:
+        elif self.form.unsure:
             self.text = "".join(self._raw)
-        elif not self._form.may_be_empty or "".join(self._raw[1:]).strip():
+        else:
             self._calls.fail("".join(self._raw), "the call was cut off before it began")
 
     def _cut_off(self) -> None:
-        if self._form.unsure and not self._calls.started:
+        if self.form.unsure and not self._calls.started:
             self.text = "".join(self._raw)
         else:
             self._calls.fail("".join(self._raw), "the call was cut off before it was complete")
@@ -316,8 +340,10 @@ class JSONBlock:
     def _call_without_object(self) -> None:
         """The tags hold a header, which is a call without arguments, or nothing."""
         raw = "".join(self._raw)
-        header = self._form.header("".join(self._header)) if self._form.header is not None else None
-        if header is None:
+        header = self._named
+        if self.form.header is not None:
+            header = self.form.header("".join(self._header))
+        if header is None or (self._named is not None and self._gap):
             self._calls.fail(raw, "there is no JSON object between the tags")
             return
         self._calls.start(header.name, header.id)

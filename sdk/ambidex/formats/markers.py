@@ -25,8 +25,8 @@ class Markers:
             return (len(text) if at_end else self.partial(text, start)), None
         at = found.start()
         if not at_end and len(text) - at < self._longest and text[at:] in self._beginnings:
-            return at, None  # it may become a longer one
-        return found.start(), found[0]
+            return at, None  # of a longer one
+        return at, found[0]
 
     def partial(self, text: str, start: int) -> int:
         """From where `text`, which holds no whole marker, may begin one; its length if nowhere."""

@@ -33,7 +33,7 @@ class Body(Protocol):
 
     ended  nothing more belongs to it; then
     text   what was read after all is text, not a call
-    rest   what is to be read once more, for it does not belong to the call. In `tags_in_strings` mode there is none
+    rest   what is to be read once more, behind `text`. In `tags_in_strings` mode there is none without `text`
     """
 
     ended: bool
@@ -68,6 +68,7 @@ class TurnGrammar:
     reasons_late reasoning may begin after text and calls too; else its tags are text there
     dropped      tags that carry nothing: of sections, of the answer's text
     stop_tokens  dropped where one ends the answer
+    first        what reads the beginning of the answer, whose tag the prompt has written
     """
 
     calls: Mapping[str, NewBody]
@@ -76,6 +77,7 @@ class TurnGrammar:
     reasons_late: bool = False
     dropped: Sequence[str] = ()
     stop_tokens: Sequence[str] = ()
+    first: NewBody | None = None
     at_start: Markers = field(init=False)
     in_text: Markers = field(init=False)
     after_call: Markers = field(init=False)
@@ -117,19 +119,22 @@ class TurnParser:
         self._grammar = grammar
         self._tools = tools
         self._calls = CallEvents(tools, new_id)
-        self._stop = _StopToken(grammar.stop_tokens)
+        self._stop = StopToken(grammar.stop_tokens)
         self._markers = grammar.at_start  # that count in text now
         self._state: Callable[[str, int], int] = self._text
         self._reasoning_end = ""
         self._body: Body | None = None
         self._tags_in_strings = False
-        self._space = _Space()
+        self._space = Space()
         self._held: list[str] = []
         self._held_length = 0
         self._unread = ""
         self._again = ""  # what is to be read once more, before anything else
         if starts_in_reasoning and grammar.reasoning:
             self._begin_reasoning(grammar.reasoning[0][1])
+        elif grammar.first is not None:
+            self._body = grammar.first(self._calls, "")
+            self._state = self._call
 
     def feed(self, text: str) -> list[Event]:
         self._read(self._stop.feed(text))
@@ -223,17 +228,19 @@ class TurnParser:
         self._body = None
         self._state = self._text
         self._markers = self._grammar.after_call
-        if body.rest:  # from here on a string cannot swallow tags any more, so no text is read three times
-            self._again, self._tags_in_strings = body.rest, True
+        if body.rest:
+            self._again = body.rest
+            if not body.text:  # from here on a string cannot swallow tags any more, so no text is read three times
+                self._tags_in_strings = True
         self._say_text(body.text)
 
     def _begin_reasoning(self, closing: str) -> None:
         self._reasoning_end = closing
-        self._space = _Space(drop_first=True)
+        self._space = Space(drop_first=True)
         self._state = self._reason
 
     def _leave_reasoning(self) -> None:
-        self._space = _Space(drop_first=True)
+        self._space = Space(drop_first=True)
         self._state = self._text
 
     def _reason(self, text: str, start: int) -> int:
@@ -303,7 +310,7 @@ class TurnParser:
             self._calls.events.append(kind(text))
 
 
-class _Space:
+class Space:
     """Holds back space: it is told with the text that follows it, or at the end, unless a tag stood beside it there.
 
     drop_first  space at the beginning is never told
@@ -344,7 +351,7 @@ class _Space:
         return "" if self._beside_tag else held
 
 
-class _StopToken:
+class StopToken:
     """Drops a stop token at the very end of the output, and a little space after it; anywhere else it is text."""
 
     def __init__(self, tokens: Sequence[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,28 @@ def cut(text: str, places: Iterable[int]) -> list[str]:
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
+@functools.cache
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
 def cases(file: Path, *families: str) -> list[dict[str, Any]]:
     """The lines of a file of cases that are of these families; of all if none is named."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return [case for line in lines if (case := json.loads(line))["family"] in families or not families]
+    return [case for case in _lines(file) if case["family"] in families or not families]
+
+
+def work(text: str, size: int, *, starts: bool = False, family: str = "hermes") -> int:
+    """Python functions entered and C functions called, reading the text in pieces of `size`."""
+    count = 0
+
+    def on_event(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    sys.setprofile(on_event)
+    try:
+        read(pieces, family=family, starts_in_reasoning=starts)
+    finally:
+        sys.setprofile(None)
+    return count

@@ -12,6 +12,7 @@ STOP_TOKENS = ("<|im_end|>", "</s>", "<|call|>", "<|END_OF_TURN_TOKEN|>", "<|end
 
 OPINIONS: Mapping[str, str] = {
     "gemma4-ec317f1504": "text between calls is kept",
+    "inkling-241bc03204": "a whole call before a damaged one is a call; the peer takes back both",
     "kimi_k3-1ec5267268": "what stands between damaged calls is kept as text",
     "longcat-d5395eeb1b": "text after a call is kept",
     "apriel-95cee17eab": "the peer counts the phrase that the prompt has written as reasoning",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +13,7 @@ from ambidex.accumulator import Accumulator
 from ambidex.events import ToolCallDelta, ToolCalled, ToolCallFailed, ToolCallStarted
 from ambidex.formats.json_calls import MAX_CALL
 
-from .reading import cut, merged, read
+from .reading import cut, merged, read, work
 
 PIECES = [
     *("<tool_call>", "</tool_call>", "<think>", "</think>", "<|im_end|>", "<tool", "</", "<|im"),
@@ -87,30 +85,13 @@ LONG = {
 }
 
 
-def work(text: str, size: int, starts: bool) -> int:
-    """Python functions entered and C functions called, reading the text in pieces of `size`."""
-    count = 0
-
-    def on_event(_frame: Any, event: str, _argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    sys.setprofile(on_event)
-    try:
-        read(pieces, starts_in_reasoning=starts)
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 @pytest.mark.parametrize("piece", LONG.values(), ids=LONG.keys())
 @pytest.mark.parametrize("starts", [False, True])
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_twice_the_text_is_twice_the_work(piece: str, starts: bool, size: int) -> None:
     length = 2_000 if size == 1 else 20_000
-    once = work(piece * (length // len(piece)), size, starts)
-    twice = work(piece * (2 * length // len(piece)), size, starts)
+    once = work(piece * (length // len(piece)), size, starts=starts)
+    twice = work(piece * (2 * length // len(piece)), size, starts=starts)
     assert twice <= 2.3 * once + 200
 
 

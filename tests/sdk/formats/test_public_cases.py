@@ -53,13 +53,24 @@ def test_streamed_cases(shared: Path, family: str) -> None:
         assert score({**whole[case["case"]], **case}, message(events)).all or case["case"] in OPINIONS, case["id"]
 
 
+def read_prefixes(file: Path, family: str, step: int) -> None:
+    """Without an exception."""
+    for case in cases(file, family):
+        raw, starts = case["raw"], case["starts_in_reasoning"]
+        for end in range(len(raw) % step, len(raw), step):
+            formats.parse(family, raw[:end], case["tools"], starts_in_reasoning=starts)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_prefix_is_read(shared: Path, family: str) -> None:
-    """Without an exception, and without a call that the whole answer lacks."""
-    for case in cases(shared / "data" / "toolcalls_public.jsonl", family):
-        raw = case["raw"]
-        for end in range(len(raw)):
-            formats.parse(family, raw[:end], case["tools"], starts_in_reasoning=case["starts_in_reasoning"])
+def test_prefixes_are_read(shared: Path, family: str) -> None:
+    read_prefixes(shared / "data" / "toolcalls_public.jsonl", family, step=7)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("file", ["toolcalls_public.jsonl", "toolcalls_disputed.jsonl"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_prefix_is_read(shared: Path, family: str, file: str) -> None:
+    read_prefixes(shared / "data" / file, family, step=1)
 
 
 TOLD_OTHERWISE = (
