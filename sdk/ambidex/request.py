@@ -105,7 +105,7 @@ class Request:
             raise InvalidRequest("n takes a whole number, got None.", param="n")
         check_integer(self.n, "n", at_least=1)
         check_number(self.timeout, "timeout", above=0.0)
-        _check_one_of(self.trace, (True, False), "trace")
+        _check_one_of(self.trace, (False, True), "trace")
         if self.extra is not None and not isinstance(self.extra, Mapping):
             raise InvalidRequest(f"extra takes a mapping, got {type(self.extra).__name__}.", param="extra")
 
@@ -167,5 +167,7 @@ def _check_tool_choice(choice: object, tools: tuple[Tool[..., Any], ...]) -> Non
 
 
 def _check_one_of(value: object, allowed: tuple[object, ...], name: str) -> None:
+    if value is allowed[0]:
+        return
     if not any(value is item or (isinstance(item, str) and value == item) for item in allowed):
         raise InvalidRequest(f"{name} takes one of {', '.join(map(repr, allowed))}, got {value!r}.", param=name)

@@ -6,7 +6,6 @@ A stream ends in `Finished` or raises one of our errors with `.partial`; after e
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, cast
@@ -43,7 +42,7 @@ class StreamState(Generic[E]):
         self._watcher: Watcher[E] = Watcher() if watcher is None else watcher
         self._so_far = Accumulator()
         self._on_cancel = on_cancel
-        self._cancelled = threading.Event()
+        self._cancelled = False
         self._ended = False
 
     @property
@@ -53,13 +52,13 @@ class StreamState(Generic[E]):
 
     def cancel(self) -> None:
         """Ends the stream in `Finished("cancelled")`. May be called from any thread, more than once."""
-        self._cancelled.set()
+        self._cancelled = True
         if self._on_cancel is not None and not self._ended:
             self._on_cancel()
 
     def _must_stop(self) -> bool:
         """Whether a cancelled stream ends here; a source with `on_cancel` ends by itself."""
-        return self._cancelled.is_set() and self._on_cancel is None
+        return self._cancelled and self._on_cancel is None
 
     def _ends(self, event: E) -> bool:
         """Whether this event is the stream's last one."""
@@ -68,7 +67,7 @@ class StreamState(Generic[E]):
     def _accept(self, event: E) -> E:
         if self._ends(event):
             self._ended = True
-            if self._cancelled.is_set() and isinstance(event, Finished):
+            if self._cancelled and isinstance(event, Finished):
                 event = cast(E, self._so_far.cancelled(event))
         event = self._watcher.accept(event)
         self._so_far.add(cast(Event, event))
@@ -115,12 +114,12 @@ class EventStream(StreamState[E]):
             event = self._accept(next(self._source))
         except StopIteration:
             self.close()
-            if self._cancelled.is_set():
+            if self._cancelled:
                 return self._cancelled_end()
             raise self._failure(self._cut_off()) from None
         except Exception as error:
             self.close()
-            if self._cancelled.is_set():
+            if self._cancelled:
                 return self._cancelled_end()
             failure = self._failure(error)
             raise failure from failure.__cause__
@@ -189,12 +188,12 @@ class AsyncEventStream(StreamState[E]):
             event = self._accept(await anext(self._source))
         except StopAsyncIteration:
             await self.close()
-            if self._cancelled.is_set():
+            if self._cancelled:
                 return self._cancelled_end()
             raise self._failure(self._cut_off()) from None
         except Exception as error:
             await self.close()
-            if self._cancelled.is_set():
+            if self._cancelled:
                 return self._cancelled_end()
             failure = self._failure(error)
             raise failure from failure.__cause__

@@ -96,8 +96,8 @@ class ChunkReader:
         data = read_json(event, self._max_values)
         if event.event == "error" or says_error(data):
             raise self._error(data, event.data)
-        counts = data.get("usage") or as_object(data.get("x_groq")).get("usage")
-        self._usage = read_usage(counts) or self._usage
+        if counts := data.get("usage") or as_object(data.get("x_groq")).get("usage"):
+            self._usage = read_usage(counts) or self._usage
         self._answered_by = as_text(data.get("model")) or self._answered_by
         self._chunk_id = as_text(data.get("id")) or self._chunk_id
         events: list[Event] = []
@@ -254,7 +254,9 @@ def _first_whole(*values: Any) -> int | None:
 
 def _thoughts(content: Any) -> str:
     """Mistral's reasoning: parts of the content, each with text parts of its own."""
-    parts = [as_object(part) for part in as_list(content)]
+    if not is_list(content):
+        return ""
+    parts = [as_object(part) for part in content]
     return "".join(_content(part.get("thinking")) for part in parts if part.get("type") == "thinking")
 
 

@@ -6,6 +6,7 @@ its makers write it: "mistralai/Mistral-Small-3.2-24B-Instruct-2506", "moonshota
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from .call_ids import IdForm
@@ -44,6 +45,7 @@ FAMILIES = (
 OTHERS = Family(())
 
 
+@functools.lru_cache(256)
 def family_of(model: str) -> Family:
     """The family that a model's name tells, `OTHERS` for all other names."""
     return next((family for family in FAMILIES if family.holds(model)), OTHERS)

@@ -55,6 +55,11 @@ class Decoder:
         if not chunk:
             return
         self._check(0)
+        if self._is_one_event(chunk):
+            self._check(len(chunk) - 2)
+            self._at_start = self._after_cr = False
+            yield ServerSentEvent("message", chunk[6:-2].decode(errors="replace"), self._id)
+            return
         start = 1 if self._after_cr and chunk[:1] == b"\n" else 0
         self._after_cr = chunk[-1:] == b"\r"
         for end in _LINE_END.finditer(chunk, start):
@@ -75,6 +80,16 @@ class Decoder:
                 self._event = ""
         if start < len(chunk):
             self._hold(chunk[start:])
+
+    def _is_one_event(self, chunk: bytes) -> bool:
+        """What servers send most by far: one line of data and an empty one, after an event that is complete."""
+        return (
+            chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and chunk.count(b"\n") == 2
+            and b"\r" not in chunk
+            and not (self._line or self._passed_over or self._data or self._event)
+        )
 
     def _hold(self, piece: bytes | bytearray) -> None:
         """A piece of a line whose end has not come."""

@@ -375,8 +375,10 @@ def test_both_read_the_same(said: Said, step: int) -> None:
         return lambda exchange: exchange.reply(200, whole(said))
 
     with both(answer) as (client, backend):
-        ours = read_by_us(collect(backend.stream(Request(messages.from_openai(ASKED), tools=TOOLS))))
-        asked = {"model": "gpt-test", "messages": ASKED}
+        scores = 3 if said.logprobs else None
+        request = Request(messages.from_openai(ASKED), tools=TOOLS, logprobs=scores)
+        ours = read_by_us(collect(backend.stream(request)))
+        asked = {"model": "gpt-test", "messages": ASKED, **({"logprobs": True, "top_logprobs": 3} if scores else {})}
         state = assembler()
         for chunk in client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}):
             state.handle_chunk(chunk)
