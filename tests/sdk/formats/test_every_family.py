@@ -199,7 +199,10 @@ def without_untyped(call: ToolCall, tools: list[dict[str, Any]]) -> dict[str, An
     """The arguments, those of no declared type as text: in tags, `5` and `"5"` are written alike."""
     (schema,) = (tool["function"]["parameters"] for tool in tools if tool["function"]["name"] == call.name)
     untyped = {key for key, value in schema["properties"].items() if not value.keys() & {"type", "enum", "anyOf"}}
-    return {key: str(value) if key in untyped else value for key, value in call.arguments.items()}
+    return {
+        key: json.dumps(value) if key in untyped and not isinstance(value, str) else value
+        for key, value in call.arguments.items()
+    }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
