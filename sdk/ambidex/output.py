@@ -5,15 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import strict_json
-from .errors import InvalidRequest, OutputInvalid
+from .errors import InvalidRequest, OutputInvalid, Unsupported
+from .grammar import Grammar, Json, Lark, Regex
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
+def form(output: Any) -> Grammar:
+    """What an answer must look like: a `Regex` or `Lark` as it is, else JSON by the type's schema.
+
+    Raises `InvalidRequest` for a type that has none.
+    """
+    return output if isinstance(output, (Regex, Lark)) else Json(json_schema(output))
+
+
 def json_schema(output: Any) -> dict[str, Any]:
-    """The JSON schema of a type. Raises `InvalidRequest` for a type that has none."""
+    """The JSON schema of a type. Raises `InvalidRequest` for a type that has none, `Unsupported` for a `Regex`."""
     from pydantic import PydanticUserError
+
+    if isinstance(output, (Regex, Lark)):
+        raise Unsupported(
+            f"A {type(output).__name__} is held by models in this process only; give a type.", param="output"
+        )
 
     try:
         return _adapter(output).json_schema()
@@ -28,6 +42,8 @@ def validate(text: str, output: Any) -> Any:
     """
     from pydantic import ValidationError
 
+    if isinstance(output, (Regex, Lark)):
+        return text
     try:
         value = strict_json.loads(_without_fence(text))
     except strict_json.StrictJSONError as error:

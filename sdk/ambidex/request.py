@@ -10,7 +10,7 @@ from .decoding import Beams, Decoding, Greedy, Sampling, check_integer, check_nu
 from .errors import InvalidRequest
 from .messages import Message, checked_messages
 from .option_names import refuses_unknown_options
-from .output import json_schema
+from .output import form
 from .tools import Tool, as_tools
 
 
@@ -90,7 +90,7 @@ class Request:
         _check_one_of(self.parallel_tool_calls, (None, True, False), "parallel_tool_calls")
         _check_one_of(self.reasoning, (None, True, False, "low", "medium", "high"), "reasoning")
         if self.output is not None:
-            json_schema(self.output)  # refuses a type that has none
+            form(self.output)  # refuses a type that has none
         if self.decoding is not None and not isinstance(self.decoding, (Greedy, Sampling, Beams)):
             raise InvalidRequest(
                 f"decoding takes Greedy(...), Sampling(...) or Beams(...), got {self.decoding!r}.", param="decoding"

@@ -93,15 +93,18 @@ class LocalBackend:
 
     @property
     def capabilities(self) -> Capabilities:
+        from .grammars import is_installed
+
         template = self._runtime.template
+        holds_calls = template is not None and self._runtime.answer_form.holds_calls
         return Capabilities(
             chat=template is not None,
             prompt=True,
             tools=template is not None and template.support.calls != "refused",
             tools_in_template=template is not None and template.support.tools == template.support.calls == "template",
-            parallel_tool_calls=False,
-            tool_choice=False,
-            output=False,
+            parallel_tool_calls=holds_calls,
+            tool_choice=holds_calls,
+            output=is_installed(),
             reasoning=(template is not None and template.knows_reasoning) or None,
             logprobs=True,
             seed=True,

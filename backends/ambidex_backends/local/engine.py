@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -64,6 +65,7 @@ class Engine:
         self._prefixes = prefixes  # None: this architecture's caches cannot be cut back to a prefix
         self._work = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._workers = ThreadPoolExecutor(1, thread_name_prefix="ambidex-masks")
         self._closed = False
         self._process = os.getpid()
         _engines.add(self)
@@ -97,6 +99,7 @@ class Engine:
             self._work.notify()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+        self._workers.shutdown()
         if self._prefixes is not None:
             self._prefixes.clear()
 
@@ -142,21 +145,28 @@ class Engine:
             raise DeadlineExceeded(
                 f"The answer took longer than its {limit:g} s; set timeout=.", kind="total", limit=limit
             )
-        if sequence.cache is None:
-            self._start(sequence)
+        if sequence.cache is None and (reason := self._start(sequence)) is not None:
+            return reason
         chunk = sequence.ids[sequence.computed : sequence.computed + PREFILL_CHUNK]
         assert sequence.cache is not None
+        is_last = sequence.computed + len(chunk) == len(sequence.ids)
+        if is_last and sequence.constraint is not None and not sequence.forced:
+            sequence.constraint.prepare(self._workers)
         logits = self._forward(torch.tensor([chunk], device=self._device), sequence.cache)
         sequence.computed += len(chunk)
-        if sequence.computed < len(sequence.ids):
-            return None
-        return self._next_token(sequence, logits)
+        return self._next_token(sequence, logits) if is_last else None
 
-    def _start(self, sequence: Sequence) -> None:
+    def _start(self, sequence: Sequence) -> FinishReason | None:
+        """Why the sequence ends before it has begun, if all of it is known beforehand."""
         sequence.started = time.monotonic()
+        while sequence.forced and sequence.logprobs is None:
+            if (reason := self._take(sequence, sequence.forced.popleft(), None)) is not None:
+                return reason
         kept = None if self._prefixes is None else self._prefixes.take(sequence.ids)
         sequence.cache = self._new_cache() if kept is None else kept
         sequence.computed = sequence.cached = 0 if kept is None else kept.length
+        is_complete = sequence.constraint is not None and sequence.constraint.is_complete and not sequence.forced
+        return "stop" if is_complete else None
 
     def _next_token(self, sequence: Sequence, logits: torch.Tensor) -> FinishReason | None:
         """Picks the token after `logits` [V]; why the sequence ends with it, if it does."""
@@ -165,11 +175,32 @@ class Engine:
             raise NonFiniteLogits(
                 f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step
             )
-        token = sequence.sampler.pick(logits, sequence.ids)
-        sequence.ids.append(token)
+        if not sequence.forced:
+            sequence.forced.extend(self._pick(sequence, logits))
+        if not sequence.forced:
+            return "stop"
+        token = sequence.forced.popleft()
         if sequence.first_token is None:
             sequence.first_token = time.monotonic()
         scored = None if sequence.logprobs is None else self._score(logits, token, sequence.logprobs)
+        reason = self._take(sequence, token, scored)
+        while reason is None and sequence.forced and scored is None:
+            reason = self._take(sequence, sequence.forced.popleft(), None)
+        if sequence.constraint is not None and not sequence.forced and sequence.constraint.is_complete:
+            return "stop"
+        return reason
+
+    def _pick(self, sequence: Sequence, logits: torch.Tensor) -> list[int]:
+        """Draws a token; what the answer goes on with: it and what a constraint adds, or nothing more."""
+        constraint = sequence.constraint
+        if constraint is None:
+            return [sequence.sampler.pick(logits, sequence.ids)]
+        drawn = sequence.sampler.pick(constraint.masked(logits), sequence.ids)
+        return constraint.take(drawn, sequence.tokens_left)
+
+    def _take(self, sequence: Sequence, token: int, scored: TokenLogprob | None) -> FinishReason | None:
+        """The answer goes on with this token; why it ends with it, if it does."""
+        sequence.ids.append(token)
         if token in sequence.ends:
             if scored is not None:
                 sequence.emit(Piece("", scored))

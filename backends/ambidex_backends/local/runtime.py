@@ -17,16 +17,20 @@ from ambidex.decoding import Beams
 from ambidex.errors import ContextLengthExceeded, InvalidRequest, MissingChatTemplate, Unsupported
 from ambidex.request import Request
 from ambidex.templates import ChatTemplate
+from ambidex.tools import Tool
 
 from . import weights
+from .answer_form import AnswerForm
 from .cache import KVCache, PrefixStore
 from .engine import Engine
+from .grammars import Grammars
 from .sampling import ModelDefaults, make_sampler
 from .sequence import Output, Sequence
 from .stops import StopMatcher
 from .tokenizer import Tokenizer
 
 DEFAULT_MAX_TOKENS = 1024
+EXTRAS = {"lenient_schema"}
 _log = logging.getLogger("ambidex")
 PLAIN_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "dummy"}
 
@@ -39,6 +43,8 @@ class Prompt:
     ends: frozenset[int]
     hidden: frozenset[int]
     parser: formats.Parser | None
+    tools: tuple[Tool[..., Any], ...] = ()
+    starts_in_reasoning: bool = False
 
 
 class Runtime:
@@ -72,6 +78,8 @@ class Runtime:
         self._format = (self.template.format if self.template is not None else None) or formats.get("hermes")
         self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.model.config.eos_token_id)
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
+        grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
+        self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
         plain = keeps_all_positions(loaded.model.config)
         self.engine = Engine(
             self._forward,
@@ -82,23 +90,35 @@ class Runtime:
         )
 
     @property
+    def answer_form(self) -> AnswerForm:
+        """What its answers can be held to."""
+        return self._answer_form
+
+    @property
     def dtype_name(self) -> str:
         return str(self.dtype).removeprefix("torch.")
 
     def submit(self, request: Request, prompt: Prompt, emit: Callable[[Output], None]) -> Sequence:
         """Hands a request to the engine, whose thread calls `emit` with what comes."""
+        left = self._max_tokens(request, len(prompt.ids))
+        constraint = self._answer_form.constraint(
+            request, prompt.tools, starts_in_reasoning=prompt.starts_in_reasoning, left=left
+        )
         sequence = Sequence(
             ids=list(prompt.ids),
             sampler=make_sampler(request.decoding, self._defaults, prompt_length=len(prompt.ids), ends=prompt.ends),
             detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden),
             stops=StopMatcher(request.stops),
             ends=prompt.ends,
-            max_tokens=self._max_tokens(request, len(prompt.ids)),
+            max_tokens=left,
             deadline=time.monotonic() + request.seconds,
             seconds=request.seconds,
             logprobs=request.logprobs,
+            constraint=constraint,
             emit=emit,
         )
+        if constraint is not None:
+            sequence.forced.extend(constraint.begin(left))
         self.engine.submit(sequence)
         return sequence
 
@@ -146,7 +166,8 @@ class Runtime:
         rendered = self.template.render(request.messages, tools, reasoning=request.reasoning, variables=hints)
         shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.MARKERS}
         parser = self._format.parser(tools or None, starts_in_reasoning=rendered.starts_in_reasoning)
-        return Prompt(rendered.ids, self._chat_ends, self.tokenizer.special_ids - shown, parser)
+        hidden = self.tokenizer.special_ids - shown
+        return Prompt(rendered.ids, self._chat_ends, hidden, parser, tools, rendered.starts_in_reasoning)
 
     def _max_tokens(self, request: Request, prompt_length: int) -> int:
         left = None if self.context_length is None else self.context_length - prompt_length
@@ -180,13 +201,9 @@ def _refuse_unsupported(request: Request) -> None:
         and bool(request.decoding.banned)
         and "banned texts are not there yet; use logit_bias for single tokens",
         "n": request.n > 1 and "several answers at once are not there yet; send the request again",
-        "output": request.output is not None and "a model in this process cannot be held to a type yet",
         "trace": request.trace and "tracing is not there yet",
-        "tool_choice": request.tool_choice not in ("auto", "none")
-        and "a model in this process cannot be made to call a tool yet; use tool_choice='auto'",
-        "parallel_tool_calls": request.parallel_tool_calls is False
-        and "a model in this process cannot be held to one call at a time yet",
-        "extra": bool(request.extra) and "a model in this process takes no extra options",
+        "extra": bool(set(request.extra or ()) - EXTRAS)
+        and f"a model in this process takes these extra options only: {', '.join(sorted(EXTRAS))}",
     }
     for option, sentence in refusals.items():
         if sentence:

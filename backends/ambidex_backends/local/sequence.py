@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from transformers.cache_utils import Cache
 from ambidex.errors import AmbidexError
 from ambidex.reply import FinishReason, Timings, TokenLogprob, Usage
 
+from .constraint import Constraint
 from .detokenizer import Detokenizer
 from .sampling import Sampler
 from .stops import StopMatcher
@@ -50,7 +52,9 @@ class Sequence:
     deadline: float  # of time.monotonic()
     seconds: float
     logprobs: int | None
+    constraint: Constraint | None
     emit: Callable[[Output], None]
+    forced: deque[int] = field(default_factory=deque[int])  # ids that follow in any case
     prompt_length: int = 0
     cache: Cache | None = None
     computed: int = 0  # leading ids whose keys and values the cache holds
@@ -66,6 +70,10 @@ class Sequence:
     @property
     def new_tokens(self) -> int:
         return len(self.ids) - self.prompt_length
+
+    @property
+    def tokens_left(self) -> int:
+        return self.max_tokens - self.new_tokens
 
     def end(self, reason: FinishReason) -> End:
         now = time.monotonic()

@@ -90,6 +90,11 @@ class Tokenizer:
             return bytes(_BYTE_OF[char] for char in name) if all(char in _BYTE_OF for char in name) else name.encode()
         return str(name).replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
 
+    @cached_property
+    def vocabulary_bytes(self) -> list[bytes]:
+        """The bytes of every id, in their order."""
+        return [self.token_bytes(id) for id in range(self.vocab_size)]
+
     def is_byte(self, id: int) -> bool:
         """Whether the token is one byte of a byte-fallback vocabulary, spelled <0xNN>."""
         return id in self._byte_ids

@@ -6,7 +6,7 @@ is cut, the events are the same once adjacent deltas are joined.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from ambidex.accumulator import Accumulator
@@ -66,9 +66,10 @@ from . import (
     xlam,
 )
 from .call_events import OfferedTools
+from .call_form import CallForm
 from .detection import family
 
-__all__ = ["Format", "OfferedTools", "Parser", "detect", "for_template", "get", "names", "parse"]
+__all__ = ["CallForm", "Format", "OfferedTools", "Parser", "detect", "for_template", "get", "names", "parse"]
 
 
 class Parser(Protocol):
@@ -107,6 +108,10 @@ class Format(Protocol):
 
         starts_in_reasoning  the prompt has opened the reasoning already
         """
+        ...
+
+    def call_form(self, tools: Sequence[Tool]) -> CallForm | None:
+        """What a call to one of `tools` must look like; None where no answer can be held to it."""
         ...
 
     def render_call(self, call: ToolCall) -> str:

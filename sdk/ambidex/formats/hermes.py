@@ -8,12 +8,14 @@ blocks, in the order of the calls, for there are no ids. Source: the chat templa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ambidex.grammar import chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_call
 from .json_calls import JSONCalls
 from .turn_parser import TurnGrammar
 
@@ -28,6 +30,10 @@ _GRAMMAR = TurnGrammar(
     stop_tokens=STOP_TOKENS,
 )
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("<tool_call>", chain("\n", any_call(tools), "\n</tool_call>"), separator="\n")
 
 
 def render_call(call: ToolCall) -> str:

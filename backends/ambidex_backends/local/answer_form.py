@@ -1,0 +1,95 @@
+"""What an answer is held to: the type that was asked for, the calls that must be made, or calls once they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ambidex import formats
+from ambidex.errors import Unsupported
+from ambidex.grammar import Chain, Grammar, Json, OneOf, Repeat, Text
+from ambidex.output import form
+from ambidex.request import NamedTool, Request
+from ambidex.tools import Tool
+
+from . import grammars
+from .constraint import Constraint, GrammarConstraint, TriggeredConstraint
+from .grammars import Grammars
+
+SPARE_TOKENS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """How the answers of one model are held to a form: its grammars and the format of its calls."""
+
+    grammars: Grammars
+    format: formats.Format
+    ends: frozenset[int]
+
+    @property
+    def holds_calls(self) -> bool:
+        """Whether calls can be demanded of this model."""
+        return self.format.call_form(()) is not None and grammars.is_installed()
+
+    def constraint(
+        self, request: Request, tools: Sequence[Tool], *, starts_in_reasoning: bool, left: int
+    ) -> Constraint | None:
+        """None where anything may be said. `left`: tokens that may be written.
+
+        Raises `Unsupported`, `MissingExtra`, `InvalidRequest`.
+        """
+        whole = self._whole(request, tools)
+        if whole is not None:
+            if not starts_in_reasoning:
+                return self.grammars.constraint(whole, left)
+            return self._after_reasoning(whole, left)
+        return self._calls_once_begun(tools, request.parallel_tool_calls is not False)
+
+    def _whole(self, request: Request, tools: Sequence[Tool]) -> Grammar | None:
+        """The form of the answer from its first token on, if it has one."""
+        lenient = bool((request.extra or {}).get("lenient_schema"))
+        wanted = None if request.output is None else form(request.output)
+        if isinstance(wanted, Json) and lenient:
+            wanted = Json(wanted.schema, is_checked_later=True)
+        choice = request.tool_choice
+        must_call = bool(tools) and choice not in ("auto", "none")
+        if not must_call and (wanted is None or not tools):
+            return wanted
+        if isinstance(choice, NamedTool):
+            tools = [tool for tool in tools if tool.name == choice.name]
+        calls = self.format.call_form(tools)
+        if calls is None:
+            if must_call:
+                raise Unsupported(
+                    f"This model cannot be made to call a tool: answers cannot be held to calls of the form "
+                    f"{self.format.NAMES[0]!r} yet. Use tool_choice='auto'.",
+                    param="tool_choice",
+                )
+            return wanted
+        one: Grammar = Chain((Text(calls.opening), calls.body))
+        several = one if request.parallel_tool_calls is False else Repeat(one, calls.separator)
+        return several if wanted is None or must_call else OneOf((several, wanted))
+
+    def _after_reasoning(self, whole: Grammar, left: int) -> Constraint:
+        closing = self.grammars.ids(self.format.REASONING[1])
+        first = self.grammars.constraint(whole, left - len(closing))
+        shortest = (first.shortest if isinstance(first, GrammarConstraint) else None) or SPARE_TOKENS
+        return TriggeredConstraint(
+            closing,
+            lambda now_left: self.grammars.constraint(whole, now_left),
+            ends=self.ends,
+            reserve=2 * shortest + SPARE_TOKENS,
+        )
+
+    def _calls_once_begun(self, tools: Sequence[Tool], several: bool) -> Constraint | None:
+        calls = self.format.call_form(tools) if tools and grammars.is_installed() else None
+        if calls is None:
+            return None
+        body = calls.body
+        return TriggeredConstraint(
+            self.grammars.ids(calls.opening),
+            lambda now_left: self.grammars.constraint(body, now_left),
+            ends=self.ends,
+            again=several,
+        )

@@ -1,0 +1,56 @@
+"""A JSON schema with bounds where it has none, so that no model can write digits, keys or depth without end.
+
+Numbers stay within 10^18 and get no exponent, an object that names its properties has no others, and what may be
+anything is a scalar, or a list or an object of scalars. What fits the result fits the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MAX_NUMBER = 10**18
+
+_NUMBERS = [{"type": kind, "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER} for kind in ("integer", "number")]
+_SCALARS: list[dict[str, Any]] = [{"type": "string"}, *_NUMBERS, {"type": "boolean"}, {"type": "null"}]
+_SCALAR = {"anyOf": _SCALARS}
+_ANYTHING = {
+    "anyOf": [*_SCALARS, {"type": "array", "items": _SCALAR}, {"type": "object", "additionalProperties": _SCALAR}]
+}
+_BOUNDS = (("minimum", "exclusiveMinimum", -MAX_NUMBER), ("maximum", "exclusiveMaximum", MAX_NUMBER))
+_BY_NAME = {"properties", "patternProperties", "$defs", "definitions"}
+_INSIDE = {"items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf"}
+_SAYS_SOMETHING = {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "not", "if"}
+
+
+def bounded(schema: Mapping[str, Any], *, is_part: bool = False) -> dict[str, Any]:
+    """The schema with its bounds; the given one is left as it is. `is_part`: of an `allOf`, whose parts must agree."""
+    if not _SAYS_SOMETHING & set(schema):
+        return {**schema, **_ANYTHING}
+    held = {name: _inside(name, value) for name, value in schema.items()}
+    kinds = schema.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if "number" in kinds or "integer" in kinds:
+        for bound, exclusive, value in _BOUNDS:
+            if exclusive not in schema:
+                held.setdefault(bound, value)
+    if "array" in kinds and "items" not in schema and "prefixItems" not in schema:
+        held["items"] = _ANYTHING
+    is_open = schema.get("additionalProperties", True) is True and not is_part and "allOf" not in schema
+    if "object" in kinds and is_open and "patternProperties" not in schema:
+        held["additionalProperties"] = False if "properties" in schema else _ANYTHING
+    return held
+
+
+def _inside(name: str, value: Any) -> Any:
+    if name in _BY_NAME and isinstance(value, Mapping):
+        return {key: _one(item) for key, item in value.items()}
+    if name in _INSIDE:
+        return [_one(item, name == "allOf") for item in value] if isinstance(value, list) else _one(value)
+    return value
+
+
+def _one(item: Any, is_part: bool = False) -> Any:
+    if item is True:
+        return _ANYTHING
+    return bounded(item, is_part=is_part) if isinstance(item, Mapping) else item

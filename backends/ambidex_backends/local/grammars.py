@@ -1,0 +1,210 @@
+"""From a `Grammar` to a `Constraint` over one model's tokens, by llguidance (https://github.com/guidance-ai/llguidance).
+
+The vocabulary is handed over once for each model (some tenths of a second); a grammar then takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any
+
+from ambidex.errors import MissingExtra, Unsupported
+from ambidex.grammar import Chain, Grammar, Json, Lark, OneOf, Regex, Repeat, Text
+
+from .bounded_schema import bounded
+from .closing import Closing
+from .constraint import ChoiceConstraint, Constraint, GrammarConstraint
+from .tokenizer import Tokenizer
+
+MAX_TOKEN_BYTES = 512
+"""Longer tokens are not offered: llguidance cannot hold much longer ones."""
+
+_JSON_FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""As `json.dumps` and most chat templates write it; free white space would let a model write nothing else."""
+
+
+def is_installed() -> bool:
+    """Whether llguidance is there."""
+    return find_spec("llguidance") is not None
+
+
+class Grammars:
+    """Makes constraints for one model. Thread-safe."""
+
+    def __init__(self, tokenizer: Tokenizer, ends: frozenset[int], vocabulary: int) -> None:
+        """`ends`: the ids that end an answer. `vocabulary`: how many ids the model scores."""
+        self._tokenizer = tokenizer
+        self._ends = ends
+        self._vocabulary = vocabulary
+        self._lock = threading.Lock()
+
+    def constraint(self, grammar: Grammar, left: int) -> Constraint:
+        """Holds an answer of at most `left` tokens to `grammar`.
+
+        Raises `MissingExtra` without llguidance (a choice of texts needs none), `Unsupported` for what it cannot hold,
+        `InvalidRequest` where `left` is too little.
+        """
+        texts = _texts(grammar)
+        if texts is not None:
+            ends = sorted(self._ends)
+            return ChoiceConstraint([self.ids(text) for text in texts], ends[0] if ends else None)
+        return GrammarConstraint(self._matcher(grammar), self._ends, self._closing, left)
+
+    def ids(self, text: str) -> list[int]:
+        """The ids of a text inside an answer; spellings of control tokens are these tokens."""
+        control = self._tokenizer.plain.control
+        ids: list[int] = []
+        for piece in _split(text, tuple(control)):
+            ids += [control[piece]] if piece in control else self._inside(piece)
+        return ids
+
+    def _matcher(self, grammar: Grammar) -> Any:
+        if not is_installed():
+            raise MissingExtra(
+                "Answers in a given form (output=, tool_choice='required') need llguidance for a model in this "
+                "process: pip install 'ambidex[local]'."
+            )
+        import llguidance
+
+        with self._lock:
+            vocabulary = self._guided
+        written = _Lark(self._tokenizer.plain.control).write(grammar)
+        matcher = llguidance.LLMatcher(vocabulary, llguidance.LLMatcher.grammar_from_lark(written), log_level=0)
+        if matcher.is_error():
+            problem = matcher.get_error().partition("\n<state>")[0].strip()
+            raise Unsupported(
+                f"The form that was asked for cannot be held: {problem[:500]}. Leave that part out of the schema, or "
+                "pass extra={'lenient_schema': True}: then it is only checked afterwards.",
+                param="output",
+            )
+        return matcher
+
+    @cached_property
+    def _guided(self) -> Any:
+        """The vocabulary, as llguidance takes it."""
+        import llguidance
+
+        vocabulary: Any = _Vocabulary(self._tokenizer, self._ends, self._inside)
+        return llguidance.LLTokenizer(vocabulary, eos_token=sorted(self._ends))
+
+    @cached_property
+    def _closing(self) -> Closing:
+        return Closing(self._tokenizer.vocabulary_bytes, self._vocabulary)
+
+    def _inside(self, text: str) -> list[int]:
+        """The ids of a text that follows other text: without the space that some tokenizers put first."""
+        wanted = text.encode()
+        for before in ("", "\n", ",", "a"):
+            start, ids = self._tokenizer.encode(before), self._tokenizer.encode(before + text)
+            if ids[: len(start)] == start and self._bytes(ids[len(start) :]) == wanted:
+                return ids[len(start) :]
+        return [id for byte in wanted for id in self._of_byte(byte)]
+
+    def _bytes(self, ids: Sequence[int]) -> bytes:
+        return b"".join(self._tokenizer.vocabulary_bytes[id] for id in ids)
+
+    def _of_byte(self, byte: int) -> list[int]:
+        return [self._single_bytes[byte]] if byte in self._single_bytes else []
+
+    @cached_property
+    def _single_bytes(self) -> dict[int, int]:
+        return {data[0]: id for id, data in enumerate(self._tokenizer.vocabulary_bytes) if len(data) == 1}
+
+
+class _Vocabulary:
+    """What llguidance reads of a tokenizer."""
+
+    is_tokenizer_wrapper = True
+    bos_token_id = None
+
+    def __init__(self, tokenizer: Tokenizer, ends: frozenset[int], encode: Callable[[str], list[int]]) -> None:
+        special = set(tokenizer.plain.control.values()) | ends
+        self.eos_token_id = min(ends)
+        self.special_token_ids = sorted(special)
+        self.tokens = [
+            data if id in special or len(data) <= MAX_TOKEN_BYTES else b""
+            for id, data in enumerate(tokenizer.vocabulary_bytes)
+        ]
+        self._encode = encode
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        return self._encode(text if isinstance(text, str) else text.decode())
+
+
+class _Lark:
+    """Writes a grammar in llguidance's Lark."""
+
+    def __init__(self, control: Any) -> None:
+        self._control = control
+        self._rules: list[str] = []
+
+    def write(self, grammar: Grammar) -> str:
+        if isinstance(grammar, Lark):
+            return grammar.grammar
+        start = self._expression(grammar)
+        return "\n".join([f"start: {start}", *self._rules])
+
+    def _expression(self, grammar: Grammar) -> str:
+        match grammar:
+            case Text(text):
+                pieces = _split(text, tuple(self._control))
+                written = (
+                    f"<[{self._control[piece]}]>" if piece in self._control else json.dumps(piece, ensure_ascii=False)
+                    for piece in pieces
+                )
+                return " ".join(written) or '""'
+            case Json(schema, is_checked_later):
+                form = {**_JSON_FORM, "lenient": True} if is_checked_later else _JSON_FORM
+                return self._rule(f"%json {json.dumps({**bounded(schema), 'x-guidance': form}, ensure_ascii=False)}")
+            case Regex(pattern):
+                return f"/{pattern.replace('/', chr(92) + '/')}/"
+            case OneOf(options):
+                return self._rule(" | ".join(self._expression(option) for option in options))
+            case Chain(parts):
+                return " ".join(self._expression(part) for part in parts)
+            case Repeat(part, separator):
+                once = self._rule(self._expression(part))
+                return f"{once} ({self._expression(Text(separator))} {once})*" if separator else f"{once}+"
+            case Lark():
+                raise Unsupported("A Lark grammar stands alone: it cannot be part of another form.", param="output")
+
+    def _rule(self, body: str) -> str:
+        name = f"rule_{len(self._rules)}"
+        self._rules.append(f"{name}: {body}")
+        return name
+
+
+def _texts(grammar: Grammar) -> list[str] | None:
+    """The texts, if it is a choice of texts or of JSON values that are listed."""
+    match grammar:
+        case Text(text):
+            return [text]
+        case Json(schema) if isinstance(schema.get("enum"), list) or "const" in schema:
+            values: list[Any] = schema["enum"] if "enum" in schema else [schema["const"]]
+            return [json.dumps(value, ensure_ascii=False) for value in values]
+        case Json(schema) if schema.get("type") == "boolean":
+            return ["true", "false"]
+        case OneOf(options):
+            found = [_texts(option) for option in options]
+            return None if any(item is None for item in found) else [text for item in found for text in item or ()]
+        case _:
+            return None
+
+
+def _split(text: str, control: Sequence[str]) -> list[str]:
+    """The text cut at the spellings of control tokens, the longest first."""
+    pieces: list[str] = []
+    begin = at = 0
+    spellings = sorted((spelling for spelling in control if spelling and spelling in text), key=len, reverse=True)
+    while at < len(text):
+        found = next((spelling for spelling in spellings if text.startswith(spelling, at)), None)
+        if found is None:
+            at += 1
+            continue
+        pieces += [text[begin:at], found]
+        begin = at = at + len(found)
+    return [piece for piece in [*pieces, text[begin:]] if piece]
