@@ -30,7 +30,7 @@ class AnswerForm:
     @property
     def holds_calls(self) -> bool:
         """Whether calls can be demanded of this model."""
-        return self.format.call_form(()) is not None and grammars.is_installed()
+        return formats.call_form(self.format, ()) is not None and grammars.is_installed()
 
     def constraint(
         self, request: Request, tools: Sequence[Tool], *, starts_in_reasoning: bool, left: int
@@ -58,7 +58,7 @@ class AnswerForm:
             return wanted
         if isinstance(choice, NamedTool):
             tools = [tool for tool in tools if tool.name == choice.name]
-        calls = self.format.call_form(tools)
+        calls = formats.call_form(self.format, tools)
         if calls is None:
             if must_call:
                 raise Unsupported(
@@ -83,7 +83,7 @@ class AnswerForm:
         )
 
     def _calls_once_begun(self, tools: Sequence[Tool], several: bool) -> Constraint | None:
-        calls = self.format.call_form(tools) if tools and grammars.is_installed() else None
+        calls = formats.call_form(self.format, tools) if tools and grammars.is_installed() else None
         if calls is None:
             return None
         body = calls.body

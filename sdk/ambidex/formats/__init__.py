@@ -6,7 +6,7 @@ is cut, the events are the same once adjacent deltas are joined.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from ambidex.accumulator import Accumulator
@@ -69,7 +69,18 @@ from .call_events import OfferedTools
 from .call_form import CallForm
 from .detection import family
 
-__all__ = ["CallForm", "Format", "OfferedTools", "Parser", "detect", "for_template", "get", "names", "parse"]
+__all__ = [
+    "CallForm",
+    "Format",
+    "OfferedTools",
+    "Parser",
+    "call_form",
+    "detect",
+    "for_template",
+    "get",
+    "names",
+    "parse",
+]
 
 
 class Parser(Protocol):
@@ -108,10 +119,6 @@ class Format(Protocol):
 
         starts_in_reasoning  the prompt has opened the reasoning already
         """
-        ...
-
-    def call_form(self, tools: Sequence[Tool]) -> CallForm | None:
-        """What a call to one of `tools` must look like; None where no answer can be held to it."""
         ...
 
     def render_call(self, call: ToolCall) -> str:
@@ -206,6 +213,12 @@ def for_template(template_source: str, special_tokens: Collection[str] = ()) -> 
     marks are of a family whose format is not known here."""
     found = family(template_source, special_tokens)
     return _BY_NAME.get("hermes" if found is None else found)
+
+
+def call_form(format: Format, tools: Sequence[Tool]) -> CallForm | None:
+    """What a call to one of `tools` must look like in this format; None where an answer cannot be held to it yet."""
+    make: Callable[[Sequence[Tool]], CallForm] | None = getattr(format, "call_form", None)
+    return None if make is None else make(tools)
 
 
 def parse(name: str, text: str, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> Assistant:
