@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ambidex import formats
@@ -40,11 +40,13 @@ class AnswerForm:
         Raises `Unsupported`, `MissingExtra`, `InvalidRequest`.
         """
         whole = self._whole(request, tools)
-        if whole is not None:
-            if not starts_in_reasoning:
-                return self.grammars.constraint(whole, left)
-            return self._after_reasoning(whole, left)
-        return self._calls_once_begun(tools, request.parallel_tool_calls is not False)
+        if whole is None:
+            return self._calls_once_begun(tools, request.parallel_tool_calls is not False)
+
+        def begin(now_left: int) -> Constraint:
+            return self.grammars.constraint(whole, None if tools else now_left)  # half a call is never made whole
+
+        return self._after_reasoning(begin, left) if starts_in_reasoning else begin(left)
 
     def _whole(self, request: Request, tools: Sequence[Tool]) -> Grammar | None:
         """The form of the answer from its first token on, if it has one."""
@@ -71,13 +73,13 @@ class AnswerForm:
         several = one if request.parallel_tool_calls is False else Repeat(one, calls.separator)
         return several if wanted is None or must_call else OneOf((several, wanted))
 
-    def _after_reasoning(self, whole: Grammar, left: int) -> Constraint:
+    def _after_reasoning(self, begin: Callable[[int], Constraint], left: int) -> Constraint:
         closing = self.grammars.ids(self.format.REASONING[1])
-        first = self.grammars.constraint(whole, left - len(closing))
+        first = begin(left - len(closing))
         shortest = (first.shortest if isinstance(first, GrammarConstraint) else None) or SPARE_TOKENS
         return TriggeredConstraint(
             closing,
-            lambda now_left: self.grammars.constraint(whole, now_left),
+            begin,
             ends=self.ends,
             reserve=2 * shortest + SPARE_TOKENS,
         )
@@ -89,7 +91,7 @@ class AnswerForm:
         body = calls.body
         return TriggeredConstraint(
             self.grammars.ids(calls.opening),
-            lambda now_left: self.grammars.constraint(body, now_left),
+            lambda _: self.grammars.constraint(body, None),
             ends=self.ends,
             again=several,
         )

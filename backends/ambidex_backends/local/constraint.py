@@ -31,6 +31,11 @@ class Constraint(Protocol):
         """Nothing may follow any more."""
         ...
 
+    @property
+    def is_cut(self) -> bool:
+        """It was made complete before its time, because the tokens ran out."""
+        ...
+
     def prepare(self, workers: Executor) -> None:
         """Begins to find out what may follow, beside the forward pass."""
         ...
@@ -69,18 +74,23 @@ class Matcher(Protocol):
 class GrammarConstraint:
     """A grammar from the first token on. `ends` end the answer; `closing` knows the ways to them."""
 
-    def __init__(self, matcher: Matcher, ends: frozenset[int], closing: Closing, left: int) -> None:
-        """Raises `InvalidRequest` where not even the shortest text fits into the tokens that are `left`."""
+    is_cut = False
+
+    def __init__(self, matcher: Matcher, ends: frozenset[int], closing: Closing, left: int | None) -> None:
+        """`left` tokens are there for it; None: it may be left half-written where they run out.
+
+        Raises `InvalidRequest` where not even the shortest text fits.
+        """
         self._matcher = matcher
         self._ends = ends
         self._closing = closing
         self._pending: Future[bytes] | None = None
         self._in_string = False
         self._has_ended = False
-        self._way_out = self._find_way_out(left)
+        self._way_out = None if left is None else self._find_way_out(left)
         """The shortest way from here, as far as it was looked for and found."""
         self.shortest = None if self._way_out is None else len(self._way_out)
-        if self.shortest is not None and self.shortest > left:
+        if left is not None and self.shortest is not None and self.shortest > left:
             raise InvalidRequest(
                 f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: it takes "
                 f"{self.shortest} at least.",
@@ -123,7 +133,8 @@ class GrammarConstraint:
         way_out = self._find_way_out(left)
         if way_out is None or len(tokens) + len(way_out) > left:
             self._matcher, self._in_string = before
-            tokens, self._has_ended = self._way_out or [], True
+            tokens = self._way_out or []
+            self._has_ended = self.is_cut = True
         self._way_out = way_out
         return tokens
 
@@ -156,6 +167,8 @@ class GrammarConstraint:
 
 class ChoiceConstraint:
     """One of some texts, each given by its ids. Needs no library."""
+
+    is_cut = False
 
     def __init__(self, choices: Sequence[Sequence[int]], end: int | None) -> None:
         """`end` ends an answer that could also go on, as "no" could to "nothing"."""
@@ -230,6 +243,10 @@ class TriggeredConstraint:
     @property
     def is_complete(self) -> bool:
         return self._inner is not None and self._inner.is_complete
+
+    @property
+    def is_cut(self) -> bool:
+        return self._inner is not None and self._inner.is_cut
 
     def prepare(self, workers: Executor) -> None:
         if self._inner is not None:

@@ -165,8 +165,7 @@ class Engine:
         kept = None if self._prefixes is None else self._prefixes.take(sequence.ids)
         sequence.cache = self._new_cache() if kept is None else kept
         sequence.computed = sequence.cached = 0 if kept is None else kept.length
-        is_complete = sequence.constraint is not None and sequence.constraint.is_complete and not sequence.forced
-        return "stop" if is_complete else None
+        return None if sequence.forced else sequence.form_ends_with
 
     def _next_token(self, sequence: Sequence, logits: torch.Tensor) -> FinishReason | None:
         """Picks the token after `logits` [V]; why the sequence ends with it, if it does."""
@@ -178,7 +177,7 @@ class Engine:
         if not sequence.forced:
             sequence.forced.extend(self._pick(sequence, logits))
         if not sequence.forced:
-            return "stop"
+            return sequence.form_ends_with
         token = sequence.forced.popleft()
         if sequence.first_token is None:
             sequence.first_token = time.monotonic()
@@ -186,9 +185,7 @@ class Engine:
         reason = self._take(sequence, token, scored)
         while reason is None and sequence.forced and scored is None:
             reason = self._take(sequence, sequence.forced.popleft(), None)
-        if sequence.constraint is not None and not sequence.forced and sequence.constraint.is_complete:
-            return "stop"
-        return reason
+        return reason if sequence.forced else sequence.form_ends_with or reason
 
     def _pick(self, sequence: Sequence, logits: torch.Tensor) -> list[int]:
         """Draws a token; what the answer goes on with: it and what a constraint adds, or nothing more."""

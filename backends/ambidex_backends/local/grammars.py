@@ -42,8 +42,8 @@ class Grammars:
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
 
-    def constraint(self, grammar: Grammar, left: int) -> Constraint:
-        """Holds an answer of at most `left` tokens to `grammar`.
+    def constraint(self, grammar: Grammar, left: int | None) -> Constraint:
+        """Holds what comes to `grammar`; made complete within `left` tokens (None: cut off where they run out).
 
         Raises `MissingExtra` without llguidance (a choice of texts needs none), `Unsupported` for what it cannot hold,
         `InvalidRequest` where `left` is too little.

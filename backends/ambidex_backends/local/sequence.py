@@ -75,6 +75,13 @@ class Sequence:
     def tokens_left(self) -> int:
         return self.max_tokens - self.new_tokens
 
+    @property
+    def form_ends_with(self) -> FinishReason | None:
+        """The finish reason of an answer in a form that is complete."""
+        if self.constraint is None or not self.constraint.is_complete:
+            return None
+        return "length" if self.constraint.is_cut else "stop"
+
     def end(self, reason: FinishReason) -> End:
         now = time.monotonic()
         return End(
