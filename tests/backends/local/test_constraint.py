@@ -124,7 +124,8 @@ def wild(seed: int) -> Sampling:
 
 
 def ask(backend: LocalBackend, *, seed: int = 0, text: str = "hi", **options: Any) -> Reply[Any]:
-    return collect(backend.stream(Request([User(text)], **{"decoding": wild(seed), **options})))
+    asked: dict[str, Any] = {"decoding": wild(seed), **options}
+    return collect(backend.stream(Request([User(text)], **asked)))
 
 
 def tried(backend: LocalBackend, **options: Any) -> Reply[Any] | InvalidRequest:
