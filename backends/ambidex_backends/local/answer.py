@@ -13,8 +13,8 @@ from ambidex.events import Event, Finished, TextDelta, TokenScored, ToolCalled
 from ambidex.formats import Parser
 from ambidex.request import Request
 
+from .outputs import End, Output, Piece
 from .runtime import Runtime
-from .sequence import End, Output, Piece
 
 
 class Answer:
@@ -72,7 +72,7 @@ class AnswerSource:
         self._ready: deque[Event] = deque()
         self._answer = Answer(runtime.name, prompt.parser, observe)
         self._engine = runtime.engine
-        self._sequence = runtime.submit(request, prompt, self._outputs.put)
+        self._job = runtime.submit(request, prompt, self._outputs.put)
 
     def __iter__(self) -> AnswerSource:
         return self
@@ -86,7 +86,7 @@ class AnswerSource:
 
     def cancel(self) -> None:
         """The answer ends within one decoding step. From any thread."""
-        self._engine.cancel(self._sequence)
+        self._engine.cancel(self._job)
 
     def close(self) -> None:
         if not self._answer.ended:
@@ -103,7 +103,7 @@ class AsyncAnswerSource:
         self._ready: deque[Event] = deque()
         self._answer = Answer(runtime.name, prompt.parser, observe)
         self._engine = runtime.engine
-        self._sequence = runtime.submit(request, prompt, self._emit)
+        self._job = runtime.submit(request, prompt, self._emit)
 
     def __aiter__(self) -> AsyncAnswerSource:
         return self
@@ -117,7 +117,7 @@ class AsyncAnswerSource:
 
     def cancel(self) -> None:
         """The answer ends within one decoding step. From any thread."""
-        self._engine.cancel(self._sequence)
+        self._engine.cancel(self._job)
 
     async def aclose(self) -> None:
         if not self._answer.ended:

@@ -99,6 +99,10 @@ class KVCache(Cache):
         other.layers = [layer.copy(min(length, layer.length)) for layer in self.layers]
         return other
 
+    def fork(self) -> KVCache:
+        """A cache of its own with the same positions."""
+        return self.copy(self.length)
+
 
 class PrefixStore:
     """Caches of ended sequences, found again by their longest common prefix with a new prompt.

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import torch
-from transformers.cache_utils import Cache, DynamicCache, get_layer_types_and_kwargs
 
 from ambidex import formats
 from ambidex.decoding import Beams
@@ -21,18 +17,19 @@ from ambidex.tools import Tool
 
 from . import weights
 from .answer_form import AnswerForm
-from .cache import KVCache, PrefixStore
 from .engine import Engine
 from .grammars import Grammars
+from .outputs import Output
 from .sampling import ModelDefaults, make_sampler
-from .sequence import Output, Sequence
+from .scores import Scorer
+from .sequence import Sequence
 from .stops import StopMatcher
 from .tokenizer import Tokenizer
+from .transformers_model import TransformersModel
 
 DEFAULT_MAX_TOKENS = 1024
 EXTRAS = {"lenient_schema"}
 _log = logging.getLogger("ambidex")
-PLAIN_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "dummy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +63,6 @@ class Runtime:
         self.device = loaded.device
         self.dtype = loaded.dtype
         self.tokenizer = Tokenizer(loaded.tokenizer)
-        self._model: Any = loaded.model
-        accepted = inspect.signature(loaded.model.forward).parameters
-        self._cache_name = "past_key_values" if "past_key_values" in accepted else "cache_params"
-        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
         self._embeddings = weights.embedding_rows(loaded.model)
         self._generation: Any = loaded.model.generation_config
         self._defaults = _model_defaults(self._generation)
@@ -80,14 +73,7 @@ class Runtime:
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
-        plain = keeps_all_positions(loaded.model.config)
-        self.engine = Engine(
-            self._forward,
-            self._describe,
-            device=loaded.device,
-            prefixes=PrefixStore(cache_bytes) if plain else None,
-            new_cache=KVCache if plain else lambda: DynamicCache(config=loaded.model.config),
-        )
+        self.engine = Engine(TransformersModel(loaded.model, cache_bytes))
 
     @property
     def answer_form(self) -> AnswerForm:
@@ -113,7 +99,7 @@ class Runtime:
             max_tokens=left,
             deadline=time.monotonic() + request.seconds,
             seconds=request.seconds,
-            logprobs=request.logprobs,
+            scorer=None if request.logprobs is None else Scorer(self._describe, request.logprobs),
             constraint=constraint,
             emit=emit,
         )
@@ -176,12 +162,6 @@ class Runtime:
             asked = max(1, whole - prompt_length)
         asked = asked or DEFAULT_MAX_TOKENS
         return asked if left is None else min(asked, left)
-
-    def _forward(self, ids: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Logits [V] of the last position, float32."""
-        output = self._model(input_ids=ids, use_cache=True, **{self._cache_name: cache}, **self._last_only)
-        logits: torch.Tensor = output.logits
-        return logits[0, -1].float()
 
     def _describe(self, id: int) -> tuple[str, bytes]:
         piece = self.tokenizer.piece(id)
@@ -249,8 +229,3 @@ def _ids(value: object) -> frozenset[int]:
     """An end-of-sequence setting: absent, one id or several."""
     items = value if isinstance(value, (list, tuple)) else [value]
     return frozenset(item for item in items if isinstance(item, int) and item >= 0)
-
-
-def keeps_all_positions(config: Any) -> bool:
-    """Whether every layer is attention with keys and values, so that a prefix of its cache can be taken up again."""
-    return set(get_layer_types_and_kwargs(config.get_text_config(decoder=True))[0]) <= PLAIN_ATTENTION

@@ -1,47 +1,35 @@
-"""One request inside the engine: its ids, its cache, and what ends it."""
+"""One answer while it is decoded: logits -> constraint -> processors -> draw -> detokenise -> stop?"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Sequence as Rows
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from transformers.cache_utils import Cache
+import torch
 
-from ambidex.errors import AmbidexError
+from ambidex.errors import NonFiniteLogits
 from ambidex.reply import FinishReason, Timings, TokenLogprob, Usage
 
 from .constraint import Constraint
 from .detokenizer import Detokenizer
+from .model import Model, SequenceCache, Span
+from .outputs import End, Output, Piece
 from .sampling import Sampler
+from .scores import Scorer
 from .stops import StopMatcher
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One decoding step's outcome: text that became certain (may be empty), and its score if asked for."""
-
-    text: str
-    logprob: TokenLogprob | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The sequence is whole."""
-
-    reason: FinishReason
-    stop_sequence: str | None
-    usage: Usage
-    timings: Timings
-
-
-Output = Piece | End | AmbidexError
+PREFILL_CHUNK = 512
+"""Prompt tokens computed in one forward pass, so that a long prompt neither stops the others nor delays a cancel."""
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """What the engine decodes. `emit` is called on the engine's thread: `Piece`s, then one `End` or error."""
+    """A prompt and the answer that grows behind it. `emit` gets `Piece`s, then one `End`; errors go there too."""
 
     ids: list[int]  # prompt, then the answer
     sampler: Sampler
@@ -51,14 +39,13 @@ class Sequence:
     max_tokens: int
     deadline: float  # of time.monotonic()
     seconds: float
-    logprobs: int | None
+    scorer: Scorer | None  # where log probabilities were asked for
     constraint: Constraint | None
     emit: Callable[[Output], None]
     forced: deque[int] = field(default_factory=deque[int])  # ids that follow in any case
     prompt_length: int = 0
-    cache: Cache | None = None
-    computed: int = 0  # leading ids whose keys and values the cache holds
-    cached: int = 0  # of these, the ones that did not have to be computed
+    cache: SequenceCache | None = None
+    cached: int = 0  # leading ids that did not have to be computed
     cancelled: bool = False
     created: float = field(default_factory=time.monotonic)
     started: float | None = None
@@ -68,6 +55,10 @@ class Sequence:
         self.prompt_length = len(self.ids)
 
     @property
+    def is_started(self) -> bool:
+        return self.started is not None
+
+    @property
     def new_tokens(self) -> int:
         return len(self.ids) - self.prompt_length
 
@@ -75,22 +66,100 @@ class Sequence:
     def tokens_left(self) -> int:
         return self.max_tokens - self.new_tokens
 
+    def start(self, model: Model) -> FinishReason | None:
+        """Takes a cache; why the answer ends before any forward pass, if all of it is known beforehand."""
+        self.started = time.monotonic()
+        while self.forced and self.scorer is None:
+            if (reason := self._take(self.forced.popleft(), None)) is not None:
+                return reason
+        self.cache = model.open(self.ids)
+        self.cached = min(self.cache.length, self.prompt_length)
+        return None if self.forced else self._form_ends_with
+
+    def spans(self, workers: Executor) -> list[Span]:
+        """The next chunk of what is not computed yet: of the prompt, or the last token."""
+        assert self.cache is not None
+        computed = self.cache.length
+        chunk = self.ids[computed : computed + PREFILL_CHUNK]
+        is_last = computed + len(chunk) == len(self.ids)
+        if is_last and self.constraint is not None and not self.forced:
+            self.constraint.prepare(workers)
+        return [Span(chunk, self.cache, scored=int(is_last))]
+
+    def advance(self, logits: Rows[torch.Tensor]) -> FinishReason | None:
+        """Picks the token that follows; None for a chunk that was not the last."""
+        return self._next_token(logits[0][-1]) if len(logits[0]) else None
+
+    def finish(self, reason: FinishReason) -> None:
+        """Emits the text that was held back, and the end."""
+        if rest := self.stops.push(self.detokenizer.flush()) + self.stops.flush():
+            self.emit(Piece(rest))
+        if reason == "length" and self.stops.matched is not None:
+            reason = "stop"
+        now = time.monotonic()
+        self.emit(
+            End(
+                reason,
+                self.stops.matched,
+                Usage(input_tokens=self.prompt_length, output_tokens=self.new_tokens, cached_tokens=self.cached),
+                Timings(
+                    queued=None if self.started is None else self.started - self.created,
+                    first_token=None if self.first_token is None else self.first_token - self.created,
+                    total=now - self.created,
+                ),
+            )
+        )
+
+    def release(self, model: Model) -> None:
+        """Gives the cache back."""
+        if self.cache is not None:
+            model.release(self.cache, self.ids)
+            self.cache = None
+
     @property
-    def form_ends_with(self) -> FinishReason | None:
+    def _form_ends_with(self) -> FinishReason | None:
         """The finish reason of an answer in a form that is complete."""
         if self.constraint is None or not self.constraint.is_complete:
             return None
         return "length" if self.constraint.is_cut else "stop"
 
-    def end(self, reason: FinishReason) -> End:
-        now = time.monotonic()
-        return End(
-            reason,
-            self.stops.matched,
-            Usage(input_tokens=self.prompt_length, output_tokens=self.new_tokens, cached_tokens=self.cached),
-            Timings(
-                queued=None if self.started is None else self.started - self.created,
-                first_token=None if self.first_token is None else self.first_token - self.created,
-                total=now - self.created,
-            ),
-        )
+    def _next_token(self, logits: torch.Tensor) -> FinishReason | None:
+        """Picks the token after `logits` [V]; why the answer ends with it, if it does."""
+        if not math.isfinite(float(logits.max())):
+            step = self.new_tokens
+            raise NonFiniteLogits(
+                f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step
+            )
+        if not self.forced:
+            self.forced.extend(self._pick(logits))
+        if not self.forced:
+            return self._form_ends_with
+        token = self.forced.popleft()
+        if self.first_token is None:
+            self.first_token = time.monotonic()
+        scored = None if self.scorer is None else self.scorer.score(logits, token)
+        reason = self._take(token, scored)
+        while reason is None and self.forced and scored is None:
+            reason = self._take(self.forced.popleft(), None)
+        return reason if self.forced else self._form_ends_with or reason
+
+    def _pick(self, logits: torch.Tensor) -> list[int]:
+        """Draws a token; what the answer goes on with: it and what a constraint adds, or nothing more."""
+        if self.constraint is None:
+            return [self.sampler.pick(logits, self.ids)]
+        drawn = self.sampler.pick(self.constraint.masked(logits), self.ids)
+        return self.constraint.take(drawn, self.tokens_left)
+
+    def _take(self, token: int, scored: TokenLogprob | None) -> FinishReason | None:
+        """The answer goes on with this token; why it ends with it, if it does."""
+        self.ids.append(token)
+        if token in self.ends:
+            if scored is not None:
+                self.emit(Piece("", scored))
+            return "stop"
+        text = self.stops.push(self.detokenizer.push(token))
+        if text or scored is not None:
+            self.emit(Piece(text, scored))
+        if self.stops.matched is not None:
+            return "stop"
+        return "length" if self.new_tokens >= self.max_tokens else None

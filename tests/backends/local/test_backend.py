@@ -44,6 +44,7 @@ from ambidex.errors import (
     Unsupported,
 )
 from ambidex_backends.local import LocalBackend
+from ambidex_backends.local.model import Span
 
 from .conftest import save_model
 
@@ -329,7 +330,8 @@ def test_no_chat_template_is_said(tmp_path: Path) -> None:
 
 def test_non_finite_logits_are_an_error(model_folder: Callable[[str], Path]) -> None:
     backend = LocalBackend(str(model_folder("llama")), dtype="float32", device="cpu")
-    next(iter(backend._runtime._model.parameters())).data.fill_(float("nan"))
+    engine: Any = backend._runtime.engine
+    next(iter(engine._model._model.parameters())).data.fill_(float("nan"))
     with pytest.raises(NonFiniteLogits, match="step 0") as caught:
         collect(backend.stream(Request(prompt=PROMPT)))
     assert caught.value.step == 0
@@ -339,18 +341,18 @@ def test_non_finite_logits_are_an_error(model_folder: Callable[[str], Path]) -> 
 def test_a_failing_forward_pass_reaches_the_reader_and_the_engine_goes_on(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = backend._runtime.engine
-    forward = engine._forward
+    model = backend._runtime.engine._model
+    forward = model.forward
     calls = 0
 
-    def failing(ids: torch.Tensor, cache: Any) -> torch.Tensor:
+    def failing(spans: list[Span]) -> list[torch.Tensor]:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise RuntimeError("the kernel broke")
-        return forward(ids, cache)
+        return forward(spans)
 
-    monkeypatch.setattr(engine, "_forward", failing)
+    monkeypatch.setattr(model, "forward", failing)
     with pytest.raises(EngineError, match="the kernel broke") as caught:
         collect(backend.stream(endless()))
     assert caught.value.partial is not None
@@ -397,7 +399,8 @@ def test_frames_from_the_engines_root_to_the_model_are_few(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depths: list[int] = []
-    model = backend._runtime._model
+    engine: Any = backend._runtime.engine
+    model = engine._model._model
     original = model.forward
 
     def counted(*args: Any, **kwargs: Any) -> Any:
