@@ -240,9 +240,10 @@ def paused(asking: Asking, loop: asyncio.AbstractEventLoop, began: float) -> Sam
 
 
 def slope(samples: list[Sample], name: str) -> float:
-    """Per hour, by Theil and Sen."""
+    """Per hour, by Theil and Sen; none where a busy machine came to a single measurement."""
     pairs = itertools.combinations(samples, 2)
-    return statistics.median((b.figures[name] - a.figures[name]) / (b.hours - a.hours) for a, b in pairs)
+    slopes = [(b.figures[name] - a.figures[name]) / (b.hours - a.hours) for a, b in pairs]
+    return statistics.median(slopes) if slopes else 0.0
 
 
 def soak(base_url: str, minutes: float, rate: float, cancels: float) -> bool:
