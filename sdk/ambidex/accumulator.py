@@ -37,6 +37,7 @@ class Accumulator:
                 self._finished = event
             case Restarted():
                 self._choices.pop(event.choice, None)
+                self._value = None
             case ValueDelta(value):
                 self._value = value
             case _:

@@ -25,8 +25,11 @@ from .events import Finished
 from .journal import Settlement
 from .messages import Message
 from .option_names import refuses_unknown_options
+from .request import Request
 from .run_record import RunRecord
 from .stop_signal import StopSignal
+from .stream import EventStream
+from .structured_stream import open_answer
 
 __all__ = [
     "Agent",
@@ -145,7 +148,7 @@ class Agent(AgentSettings[T]):
         yield StepStarted(len(run.steps) + 1)
         notify(self._observe, request)
         try:
-            with self._backend.stream(request) as stream:
+            with self._opened(request) as stream:
                 stop.tell(stream.cancel)
                 for event in stream:
                     if isinstance(event, Finished):
@@ -154,6 +157,9 @@ class Agent(AgentSettings[T]):
         except Exception as error:
             failure = run.failure(error, time.monotonic())
             raise failure from (error if failure is not error else error.__cause__)
+
+    def _opened(self, request: Request) -> EventStream:
+        return self._backend.stream(request) if request.output is None else open_answer(self._backend, request)
 
     def close(self) -> None:
         """Closes the backend if the agent connected it. May be called again."""

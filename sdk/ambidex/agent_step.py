@@ -10,12 +10,13 @@ from typing import Any
 from .agent_events import AgentResult, AgentStep, Stopped
 from .agent_limits import LONG_ANSWER, Limits, affordable_tokens, expected_prompt, repeats, tokens_of
 from .call_pairing import pending_calls
-from .conversation import with_unique_call_ids, with_value
+from .conversation import with_unique_call_ids
 from .errors import DeadlineExceeded, LimitReached, OutputInvalid, Unsupported
 from .events import Event, Finished
-from .messages import InvalidToolCall, Message, ToolCall, ToolResult, User
+from .messages import InvalidToolCall, Message, ToolCall, ToolResult
 from .reply import Reply, Usage
 from .request import DEFAULT_TIMEOUT, Request
+from .structured_answer import correction, with_value
 
 MAX_REPAIRS = 2
 """How often in a run an answer that does not fit `output` is sent back with its problems."""
@@ -158,7 +159,7 @@ class AgentRun:
         self._repairs += 1
         if self._repairs > MAX_REPAIRS:
             raise invalid
-        self.messages.append(User(f"{invalid.message}\nAnswer again with the whole corrected value and nothing else."))
+        self.messages.append(correction(invalid))
 
     def returned(self, results: Sequence[ToolResult]) -> None:
         """Takes the results of `calls`."""

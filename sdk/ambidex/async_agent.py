@@ -23,6 +23,7 @@ from .messages import Message
 from .option_names import refuses_unknown_options
 from .run_record import RunRecord, off_loop
 from .stop_signal import StopSignal
+from .structured_stream import open_async_answer
 from .threaded_stream import open_async
 
 T = TypeVar("T", default=None)
@@ -84,7 +85,8 @@ class AsyncAgent(AgentSettings[T]):
         yield StepStarted(len(run.steps) + 1)
         notify(self._observe, request)
         try:
-            async with open_async(self._backend, request) as stream:
+            opened = open_async if request.output is None else open_async_answer
+            async with opened(self._backend, request) as stream:
                 stop.tell(stream.cancel)
                 async for event in stream:
                     if isinstance(event, Finished):

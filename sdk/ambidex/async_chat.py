@@ -10,9 +10,12 @@ from typing_extensions import TypeVar
 
 from .backend import Backend, Observer
 from .conversation import Content, Conversation, RequestOptions
+from .grammar import Lark, Regex
 from .messages import System
 from .reply import Reply
 from .stream import AsyncEventStream, acollect
+from .structured_answer import DEFAULT_TRIES
+from .structured_stream import open_async_answer
 from .threaded_stream import open_async
 
 T = TypeVar("T")
@@ -32,14 +35,19 @@ class AsyncChat(Conversation):
         *,
         system: str | System | None = None,
         observe: Observer | None = None,
+        output_tries: int = DEFAULT_TRIES,
         **options: Unpack[RequestOptions],
     ) -> None:
-        super().__init__(model, system, observe, options)
+        super().__init__(model, system, observe, output_tries, options)
 
     @overload
     async def ask(self, *content: Content, output: None = None, **options: Unpack[RequestOptions]) -> Reply[None]: ...
     @overload
     async def ask(self, *content: Content, output: type[T], **options: Unpack[RequestOptions]) -> Reply[T]: ...
+    @overload
+    async def ask(self, *content: Content, output: Regex | Lark, **options: Unpack[RequestOptions]) -> Reply[str]: ...
+    @overload
+    async def ask(self, *content: Content, output: Any, **options: Unpack[RequestOptions]) -> Reply[Any]: ...
     async def ask(self, *content: Content, output: Any = None, **options: Unpack[RequestOptions]) -> Reply[Any]:
         """The whole answer; see `Chat.ask`."""
         return await acollect(self.stream(*content, output=output, **options))
@@ -48,7 +56,10 @@ class AsyncChat(Conversation):
         """The answer event by event; a plain function. See `Chat.stream`."""
         request = self._begin(content, output, options)
         try:
-            source = open_async(self._backend, request)
+            if request.output is None:
+                source = open_async(self._backend, request)
+            else:
+                source = open_async_answer(self._backend, request, tries=self._output_tries, observe=self._observe)
         except Exception as error:
             failure = self._fail(error)
             raise failure from failure.__cause__
@@ -56,7 +67,7 @@ class AsyncChat(Conversation):
 
     def fork(self) -> AsyncChat:
         """A copy that goes on by itself from the history as it is now."""
-        copy = AsyncChat(self._model, observe=self._observe, **self._options)
+        copy = AsyncChat(self._model, observe=self._observe, output_tries=self._output_tries, **self._options)
         copy._messages = self._messages
         return copy
 

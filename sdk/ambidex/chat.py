@@ -8,9 +8,12 @@ from typing_extensions import TypeVar
 
 from .backend import Backend, Observer
 from .conversation import Content, Conversation, RequestOptions
+from .grammar import Lark, Regex
 from .messages import System
 from .reply import Reply
 from .stream import EventStream, collect
+from .structured_answer import DEFAULT_TRIES
+from .structured_stream import open_answer
 
 T = TypeVar("T")
 
@@ -25,6 +28,8 @@ class Chat(Conversation):
     model    a model string (see `connect`), or a Backend, which stays open when the chat closes
     system   instructions; the first message
     observe  called with every request, event and error
+    output_tries  how often at most an answer with `output` is asked for: one that does not fit its type is sent back
+             with what is wrong (`Restarted` in the stream), and only the last one joins the history
     options  defaults for every ask: tools, tool_choice, parallel_tool_calls, reasoning, decoding, stop, max_tokens,
              logprobs, timeout, trace, extra; as in `Request`
 
@@ -40,21 +45,27 @@ class Chat(Conversation):
         *,
         system: str | System | None = None,
         observe: Observer | None = None,
+        output_tries: int = DEFAULT_TRIES,
         **options: Unpack[RequestOptions],
     ) -> None:
-        super().__init__(model, system, observe, options)
+        super().__init__(model, system, observe, output_tries, options)
 
     @overload
     def ask(self, *content: Content, output: None = None, **options: Unpack[RequestOptions]) -> Reply[None]: ...
     @overload
     def ask(self, *content: Content, output: type[T], **options: Unpack[RequestOptions]) -> Reply[T]: ...
+    @overload
+    def ask(self, *content: Content, output: Regex | Lark, **options: Unpack[RequestOptions]) -> Reply[str]: ...
+    @overload
+    def ask(self, *content: Content, output: Any, **options: Unpack[RequestOptions]) -> Reply[Any]: ...
     def ask(self, *content: Content, output: Any = None, **options: Unpack[RequestOptions]) -> Reply[Any]:
         """The whole answer to text and parts, or to the calls that wait; with nothing given, the model goes on.
 
-        output   a type: the answer is held to it, validated and given as `Reply.value`
+        output   a type (pydantic model, dataclass, TypedDict, Literal, union, list, ...): the answer is held to it
+                 where the backend can, else asked for in words; validated, and given as `Reply.value`
         options  override the chat's for this answer
 
-        Raises what `stream` raises, and `OutputInvalid` where the answer does not fit `output`.
+        Raises what `stream` raises, and `OutputInvalid` where the last of `output_tries` answers does not fit `output`.
         """
         return collect(self.stream(*content, output=output, **options))
 
@@ -65,7 +76,10 @@ class Chat(Conversation):
         """
         request = self._begin(content, output, options)
         try:
-            source = self._backend.stream(request)
+            if request.output is None:
+                source = self._backend.stream(request)
+            else:
+                source = open_answer(self._backend, request, tries=self._output_tries, observe=self._observe)
         except Exception as error:
             failure = self._fail(error)
             raise failure from failure.__cause__
@@ -76,7 +90,7 @@ class Chat(Conversation):
 
     def fork(self) -> Chat:
         """A copy that goes on by itself from the history as it is now."""
-        copy = Chat(self._model, observe=self._observe, **self._options)
+        copy = Chat(self._model, observe=self._observe, output_tries=self._output_tries, **self._options)
         copy._messages = self._messages
         return copy
 

@@ -9,13 +9,11 @@ from typing import Any, TypeAlias, TypedDict
 
 from .backend import Backend, Observer, connect, notify
 from .call_pairing import paired, with_unique_ids
-from .decoding import Decoding
-from .errors import AmbidexError, ConcurrentUse, ConfigError, InvalidRequest, OutputInvalid
+from .decoding import Decoding, check_integer
+from .errors import AmbidexError, ConcurrentUse, ConfigError, InvalidRequest
 from .events import Event, Finished
 from .messages import Assistant, Message, Part, System, ToolResult, User, checked_messages
 from .option_names import unknown_name_message
-from .output import validate
-from .reply import Reply
 from .request import ReasoningEffort, Request, ToolChoice
 from .stream import Watcher, as_ambidex_error
 from .tools import Tool
@@ -43,8 +41,14 @@ class Conversation:
     """The history and the options; only one turn at a time may be under way."""
 
     def __init__(
-        self, model: str | Backend, system: str | System | None, observe: Observer | None, options: RequestOptions
+        self,
+        model: str | Backend,
+        system: str | System | None,
+        observe: Observer | None,
+        output_tries: int,
+        options: RequestOptions,
     ) -> None:
+        check_integer(output_tries, "output_tries", at_least=1)
         self._options: RequestOptions = {}
         self._options = self._merged(options)
         if options:
@@ -54,6 +58,7 @@ class Conversation:
         if system is not None:
             self._messages = (system if isinstance(system, System) else System(system),)
         self._observe = observe
+        self._output_tries = output_tries
         self._model = model
         self._backend = connected(model)
         self._owns_backend = isinstance(model, str)
@@ -142,7 +147,7 @@ class Turn(Watcher[Event]):
 
     def accept(self, event: Event) -> Event:
         if isinstance(event, Finished) and event.choices[0].finish_reason != "cancelled":
-            event = with_value(with_unique_call_ids(event), self._request)
+            event = with_unique_call_ids(event)
             self._keep((*self._request.messages, event.choices[0].message))
         notify(self._observe, event)
         return event
@@ -175,23 +180,6 @@ def with_unique_call_ids(event: Finished) -> Finished:
     first, *others = event.choices
     first = dataclasses.replace(first, message=with_unique_ids(first.message))
     return dataclasses.replace(event, choices=(first, *others))
-
-
-def with_value(event: Finished, request: Request) -> Finished:
-    """The end of an answer with its value, where the request has `output` and the answer calls no tool instead.
-
-    Raises `OutputInvalid` where the text does not fit the type.
-    """
-    message = event.choices[0].message
-    if request.output is None or event.value is not None or message.tool_calls:
-        return event
-    try:
-        return dataclasses.replace(event, value=validate(message.text, request.output))
-    except OutputInvalid as error:
-        error.partial = Reply(event.choices, event.usage, event.timings, event.model, event.request_id)
-        if event.choices[0].finish_reason == "length":
-            error.message = f"The answer was cut off at max_tokens. {error.message}"
-        raise
 
 
 def _new_messages(history: Sequence[Message], content: tuple[Content, ...]) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from . import strict_json
@@ -10,6 +11,11 @@ from .grammar import Grammar, Json, Lark, Regex
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+REFUSED_SCHEMA = "schema_not_held"
+"""The `code` of an `Unsupported` that is about one schema: others can be held, so it is not asked for in words."""
+
+_FENCED = re.compile(r"^```[a-zA-Z0-9]*[ \t]*\n(.*?)\n```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 def form(output: Any) -> Grammar:
@@ -36,7 +42,7 @@ def json_schema(output: Any) -> dict[str, Any]:
 
 
 def validate(text: str, output: Any) -> Any:
-    """The value of type `output` that an answer's text holds as JSON, with or without a code fence around it.
+    """The value of type `output` that an answer's text holds as JSON: alone, or in the one code fence of the text.
 
     Raises `OutputInvalid`, whose `problems` say for people and models what does not fit.
     """
@@ -44,14 +50,18 @@ def validate(text: str, output: Any) -> Any:
 
     if isinstance(output, (Regex, Lark)):
         return text
+    inside = _without_fence(text)
     try:
-        value = strict_json.loads(_without_fence(text))
+        value = strict_json.loads(inside)
     except strict_json.StrictJSONError as error:
         if output is str:
             return text
+        blocks = _FENCED.findall(text)
+        if len(blocks) == 1 and blocks[0].strip() != inside:
+            return validate(blocks[0], output)
         raise OutputInvalid(f"The answer is not the JSON that was asked for: {error}", problems=(str(error),)) from None
     try:
-        return _adapter(output).validate_json(_without_fence(text))
+        return _adapter(output).validate_json(inside)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         problems = tuple(f"{_path(item['loc'])}: {item['msg']}" for item in found)

@@ -49,7 +49,8 @@ class Request:
     tools                what the model may call: `Tool`s or typed functions
     tool_choice          "auto", "none", "required" or NamedTool(name)
     parallel_tool_calls  False: one call at a time; None: the model's default
-    output               a type; the answer is held to its JSON schema and validated into `Reply.value`
+    output               a type, whose JSON schema the answer is held to; or a `Regex`, a `Lark`. `Reply.value` is it;
+                         None where the text is none, for which `Chat` and `Agent` ask again and raise `OutputInvalid`
     reasoning            True or False, or an effort; None: the model's default
     decoding             Greedy(...), Sampling(...) or Beams(...); None: the model's or server's defaults
     stop                 one text or several; the answer ends before the first that occurs

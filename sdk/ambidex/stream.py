@@ -5,6 +5,8 @@ A stream ends in `Finished` or raises one of our errors with `.partial`; after e
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
@@ -13,8 +15,9 @@ from typing import Any, Generic, Self, cast
 from typing_extensions import TypeVar
 
 from .accumulator import Accumulator
-from .errors import AmbidexError, EngineError, IncompleteResponse
+from .errors import AmbidexError, EngineError, IncompleteResponse, OutputInvalid
 from .events import Event, Finished, TextDelta
+from .output import validate
 from .reply import Reply
 
 E = TypeVar("E", default=Event)
@@ -38,7 +41,8 @@ class Watcher(Generic[E]):
 class StreamState(Generic[E]):
     """What both twins share: the reply so far, and how a stream ends."""
 
-    def __init__(self, on_cancel: Callable[[], None] | None, watcher: Watcher[E] | None) -> None:
+    def __init__(self, on_cancel: Callable[[], None] | None, watcher: Watcher[E] | None, output: Any = None) -> None:
+        self._output = output
         self._watcher: Watcher[E] = Watcher() if watcher is None else watcher
         self._so_far = Accumulator()
         self._on_cancel = on_cancel
@@ -67,8 +71,9 @@ class StreamState(Generic[E]):
     def _accept(self, event: E) -> E:
         if self._ends(event):
             self._ended = True
-            if self._cancelled and isinstance(event, Finished):
-                event = cast(E, self._so_far.cancelled(event))
+            if isinstance(event, Finished):
+                ended = self._so_far.cancelled(event) if self._cancelled else with_fitting_value(event, self._output)
+                event = cast(E, ended)
         event = self._watcher.accept(event)
         self._so_far.add(cast(Event, event))
         return event
@@ -95,13 +100,19 @@ class EventStream(StreamState[E]):
     """Iterates over events; a context manager. Breaking out of a `for` loop closes it.
 
     `source` yields events, the last of them `Finished`. `on_cancel`, if given, makes the source end soon (called
-    from any thread); without it a cancelled source is closed before its next event.
+    from any thread); without it a cancelled source is closed before its next event. `output` is the request's: the
+    last event gets a value of it, where the answer's text is one.
     """
 
     def __init__(
-        self, source: Iterator[E], *, on_cancel: Callable[[], None] | None = None, watcher: Watcher[E] | None = None
+        self,
+        source: Iterator[E],
+        *,
+        on_cancel: Callable[[], None] | None = None,
+        watcher: Watcher[E] | None = None,
+        output: Any = None,
     ) -> None:
-        super().__init__(on_cancel, watcher)
+        super().__init__(on_cancel, watcher, output)
         self._source = source
 
     def __next__(self) -> E:
@@ -174,8 +185,9 @@ class AsyncEventStream(StreamState[E]):
         *,
         on_cancel: Callable[[], None] | None = None,
         watcher: Watcher[E] | None = None,
+        output: Any = None,
     ) -> None:
-        super().__init__(on_cancel, watcher)
+        super().__init__(on_cancel, watcher, output)
         self._source = source
 
     async def __anext__(self) -> E:
@@ -237,6 +249,16 @@ class AsyncEventStream(StreamState[E]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def with_fitting_value(event: Finished, output: Any) -> Finished:
+    """The end of an answer, with its value where its text is one of type `output`; what calls a tool has none yet."""
+    choice = event.choices[0]
+    if output is None or event.value is not None or choice.message.tool_calls or choice.finish_reason == "cancelled":
+        return event
+    with contextlib.suppress(OutputInvalid):
+        return dataclasses.replace(event, value=validate(choice.message.text, output))
+    return event
 
 
 def as_ambidex_error(error: Exception) -> AmbidexError:

@@ -101,7 +101,7 @@ class RemoteBackend:
             if isinstance(error, AmbidexError):
                 notify(self._observe, error)
             raise
-        return EventStream(answer, on_cancel=answer.abort)
+        return EventStream(answer, on_cancel=answer.abort, output=request.output)
 
     def astream(self, request: Request, /) -> AsyncEventStream:
         """The async twin; the request is sent when the first event is asked for."""
@@ -110,7 +110,7 @@ class RemoteBackend:
         answer = AsyncAnswer(
             self._http, lambda: self._aplanned(request, attempts), attempts, self._limiter, self._observe
         )
-        return AsyncEventStream(answer, on_cancel=answer.abort)
+        return AsyncEventStream(answer, on_cancel=answer.abort, output=request.output)
 
     def batch(self, requests: Sequence[Request], /) -> list[Reply[Any] | AmbidexError]:
         """Each request's reply, or the error that it ended in, in their order; `BATCH_CONCURRENCY` at a time."""

@@ -104,7 +104,7 @@ class LocalBackend:
             tools_in_template=template is not None and template.support.tools == template.support.calls == "template",
             parallel_tool_calls=holds_calls,
             tool_choice=holds_calls,
-            output=is_installed(),
+            output=True if is_installed() else None,  # without llguidance: choices only
             reasoning=(template is not None and template.knows_reasoning) or None,
             logprobs=True,
             seed=True,
@@ -135,7 +135,7 @@ class LocalBackend:
 
         with self._observed(request):
             source = AnswerSource(self._runtime, request, self._observe)
-        return EventStream(source, on_cancel=source.cancel)
+        return EventStream(source, on_cancel=source.cancel, output=request.output)
 
     def astream(self, request: Request, /) -> AsyncEventStream:
         """The async twin of `stream`; to be called in a running event loop."""
@@ -143,7 +143,7 @@ class LocalBackend:
 
         with self._observed(request):
             source = AsyncAnswerSource(self._runtime, request, self._observe)
-        return AsyncEventStream(source, on_cancel=source.cancel)
+        return AsyncEventStream(source, on_cancel=source.cancel, output=request.output)
 
     def count(self, request: Request, /) -> int:
         """Tokens of the request's prompt, chat template and tools included. Raises as `stream` does."""

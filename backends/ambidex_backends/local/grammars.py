@@ -14,6 +14,7 @@ from typing import Any
 
 from ambidex.errors import MissingExtra, Unsupported
 from ambidex.grammar import Chain, Grammar, Json, Lark, OneOf, Regex, Repeat, Text
+from ambidex.output import REFUSED_SCHEMA
 
 from .bounded_schema import bounded
 from .closing import Closing
@@ -80,6 +81,7 @@ class Grammars:
                 f"The form that was asked for cannot be held: {problem[:500]}. Leave that part out of the schema, or "
                 "pass extra={'lenient_schema': True}: then it is only checked afterwards.",
                 param="output",
+                code=REFUSED_SCHEMA,
             )
         return matcher
 
@@ -170,7 +172,11 @@ class _Lark:
                 once = self._rule(self._expression(part))
                 return f"{once} ({self._expression(Text(separator))} {once})*" if separator else f"{once}+"
             case Lark():
-                raise Unsupported("A Lark grammar stands alone: it cannot be part of another form.", param="output")
+                raise Unsupported(
+                    "A Lark grammar stands alone: it cannot be part of another form.",
+                    param="output",
+                    code=REFUSED_SCHEMA,
+                )
 
     def _rule(self, body: str) -> str:
         name = f"rule_{len(self._rules)}"

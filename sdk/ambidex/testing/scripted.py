@@ -79,7 +79,7 @@ class ScriptedBackend:
 
     def stream(self, request: Request, /) -> EventStream:
         """Raises `Unsupported`, `ConfigError` when the script is over, and what a function of the script raises."""
-        return EventStream(_playing(self._next_events(request)))
+        return EventStream(_playing(self._next_events(request)), output=request.output)
 
     def astream(self, request: Request, /) -> AsyncEventStream:
         """The async twin of `stream`; what that raises at once, this raises when first read."""
@@ -89,7 +89,7 @@ class ScriptedBackend:
                 await asyncio.sleep(0)  # so that a cancelled task notices
                 yield event
 
-        return AsyncEventStream(playing())
+        return AsyncEventStream(playing(), output=request.output)
 
     def count(self, request: Request, /) -> int | None:
         """Tokens of the prompt, where a piece of at most eight letters is one."""
