@@ -32,7 +32,7 @@ AmbidexError
 └── EngineError                 the local engine
     ├── ModelLoadError
     │   └── ModelNotFound · CorruptWeights · UntrustedArtifact · VocabMismatch
-    └── OutOfMemory · NonFiniteLogits · BackendClosed
+    └── OutOfMemory · NonFiniteLogits · BackendClosed · ReaderStalled
 
 All are picklable, carry machine-readable fields, and hold neither headers nor secrets.
 """
@@ -371,3 +371,11 @@ class NonFiniteLogits(EngineError):
 
 class BackendClosed(EngineError):
     """The backend was closed before or during the request."""
+
+
+class ReaderStalled(EngineError):
+    """Nobody read a stream for `limit` seconds while its answer waited to go on; what was read is in `partial`."""
+
+    def __init__(self, message: str, *, limit: float = 0.0, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.limit = limit

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
+import threading
+import weakref
 from collections import deque
+from collections.abc import Callable
 
 from ambidex.accumulator import Accumulator
 from ambidex.backend import Observer, notify
@@ -13,6 +15,7 @@ from ambidex.events import Event, Finished, TextDelta, TokenScored, ToolCalled
 from ambidex.formats import Parser
 from ambidex.request import Request
 
+from .outbox import Outbox
 from .outputs import End, Output, Piece
 from .runtime import Runtime
 
@@ -68,11 +71,12 @@ class AnswerSource:
 
     def __init__(self, runtime: Runtime, request: Request, observe: Observer | None) -> None:
         prompt = runtime.prompt(request)
-        self._outputs: queue.SimpleQueue[Output] = queue.SimpleQueue()
+        self._something_came = threading.Event()
+        self._outbox = Outbox(self._something_came.set)
         self._ready: deque[Event] = deque()
         self._answer = Answer(runtime.name, prompt.parser, observe)
         self._engine = runtime.engine
-        self._job = runtime.submit(request, prompt, self._outputs.put)
+        self._job = runtime.submit(request, prompt, self._outbox)
 
     def __iter__(self) -> AnswerSource:
         return self
@@ -81,7 +85,10 @@ class AnswerSource:
         while not self._ready:
             if self._answer.ended:
                 raise StopIteration
-            self._ready.extend(self._answer.read(self._outputs.get()))
+            while (output := self._outbox.take()) is None:
+                self._something_came.wait()
+                self._something_came.clear()
+            self._ready.extend(self._answer.read(output))
         return self._ready.popleft()
 
     def cancel(self) -> None:
@@ -94,16 +101,17 @@ class AnswerSource:
 
 
 class AsyncAnswerSource:
-    """The async twin of `AnswerSource`."""
+    """The async twin of `AnswerSource`. The engine holds nothing of it, so that a dropped one is collected."""
 
     def __init__(self, runtime: Runtime, request: Request, observe: Observer | None) -> None:
         prompt = runtime.prompt(request)
-        self._loop = asyncio.get_running_loop()
-        self._outputs: asyncio.Queue[Output] = asyncio.Queue()
+        self._something_came = asyncio.Event()
+        self._outbox = outbox_of_a_loop(self._something_came.set)
         self._ready: deque[Event] = deque()
         self._answer = Answer(runtime.name, prompt.parser, observe)
         self._engine = runtime.engine
-        self._job = runtime.submit(request, prompt, self._emit)
+        self._job = runtime.submit(request, prompt, self._outbox)
+        weakref.finalize(self, self._engine.cancel, self._job).atexit = False
 
     def __aiter__(self) -> AsyncAnswerSource:
         return self
@@ -112,7 +120,10 @@ class AsyncAnswerSource:
         while not self._ready:
             if self._answer.ended:
                 raise StopAsyncIteration
-            self._ready.extend(self._answer.read(await self._outputs.get()))
+            while (output := self._outbox.take()) is None:
+                await self._something_came.wait()
+                self._something_came.clear()
+            self._ready.extend(self._answer.read(output))
         return self._ready.popleft()
 
     def cancel(self) -> None:
@@ -123,6 +134,13 @@ class AsyncAnswerSource:
         if not self._answer.ended:
             self.cancel()
 
-    def _emit(self, output: Output) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._outputs.put_nowait, output)
+
+def outbox_of_a_loop(ready: Callable[[], object]) -> Outbox:
+    """An outbox whose reader is a task of the running event loop; gone when that loop is closed."""
+    loop = asyncio.get_running_loop()
+
+    def call() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody listens any more
+            loop.call_soon_threadsafe(ready)
+
+    return Outbox(call, loop.is_closed)

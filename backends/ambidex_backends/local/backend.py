@@ -36,6 +36,12 @@ class LocalBackend:
     local_files_only  True: never ask the Hub
     max_context       tokens of prompt and answer together, if less than the model's own limit
     cache_bytes       memory for keys and values kept for later requests with the same beginning; 0 keeps none
+    max_batch         requests that are answered at the same time; others wait for their turn
+    max_queue         requests that may wait; more are refused with `Overloaded`
+    prefill_tokens    tokens of prompts computed in one step, shared by the requests whose prompts are not done
+    reader_timeout    seconds after which an answer whose reader is behind and takes nothing more is given up
+    deterministic     the same tokens for a request whatever runs beside it and whatever is cached, in every dtype;
+                      float32 gives them without it. Costs speed (docs/engine.md)
     observe           called with every request, event and error
 
     The weights are loaded here, with progress on a terminal. Raises `MissingExtra` without PyTorch or transformers,
@@ -53,6 +59,11 @@ class LocalBackend:
         local_files_only: bool | None = None,
         max_context: int | None = None,
         cache_bytes: int | None = None,
+        max_batch: int = 16,
+        max_queue: int = 256,
+        prefill_tokens: int = 512,
+        reader_timeout: float = 60.0,
+        deterministic: bool = False,
         observe: Observer | None = None,
     ) -> None:
         if quantize is not None:
@@ -60,6 +71,7 @@ class LocalBackend:
         check_integer(max_context, "max_context", at_least=2)
         check_integer(cache_bytes, "cache_bytes", at_least=0)
         try:
+            from .engine_options import EngineOptions
             from .runtime import Runtime
         except ImportError as error:
             missing = (error.name or "one of them").partition(".")[0]
@@ -77,6 +89,13 @@ class LocalBackend:
             local_files_only=local_files_only,
             max_context=max_context,
             cache_bytes=DEFAULT_CACHE_BYTES if cache_bytes is None else cache_bytes,
+            engine=EngineOptions(
+                max_batch=max_batch,
+                max_queue=max_queue,
+                prefill_tokens=prefill_tokens,
+                reader_timeout=reader_timeout,
+                deterministic=deterministic,
+            ),
         )
 
     @staticmethod

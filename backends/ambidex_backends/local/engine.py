@@ -7,6 +7,7 @@ picks one, it becomes input, until an end token, a stop sequence or a limit. Job
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import time
@@ -18,25 +19,32 @@ from typing import Any, TypeAlias
 
 import torch
 
-from ambidex.errors import AmbidexError, BackendClosed, ConfigError, DeadlineExceeded, EngineError, OutOfMemory
+from ambidex.errors import AmbidexError, BackendClosed, ConfigError, EngineError, OutOfMemory
 from ambidex.reply import FinishReason
 
+from .engine_options import EngineOptions
 from .job import Job
 from .model import Model, Span
+from .prefill import Prefill
 from .scheduler import Scheduler
+
+_log = logging.getLogger("ambidex")
 
 IDLE_SECONDS = 5.0
 """How long the thread waits for work before it ends; the next request starts it again."""
 
 Asked: TypeAlias = tuple[Job, list[Span]]
+Ending: TypeAlias = tuple[Job, FinishReason | AmbidexError]
 
 
 class Engine:
     """Runs jobs over one model. `submit` and `cancel` may be called from any thread."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, options: EngineOptions | None = None) -> None:
+        options = options or EngineOptions()
         self._model = model
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(options)
+        self._prefill = Prefill(options.prefill_tokens, deterministic=options.deterministic)
         self._work = threading.Condition()
         self._thread: threading.Thread | None = None
         self._workers = ThreadPoolExecutor(1, thread_name_prefix="ambidex-masks")
@@ -54,6 +62,7 @@ class Engine:
             if self._closed:
                 raise BackendClosed("The backend is closed: connect again.")
             self._scheduler.add(job)
+            job.emit.when_room(self._wake)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="ambidex-engine", daemon=True)
                 self._thread.start()
@@ -62,11 +71,12 @@ class Engine:
     def cancel(self, job: Job) -> None:
         """The job ends with "cancelled" within one step."""
         job.cancelled = True
-        with self._work:
-            self._work.notify()
+        self._wake()
 
     def close(self) -> None:
         """Ends all jobs with `BackendClosed`, then the thread; frees the caches."""
+        if os.getpid() != self._process:
+            return  # a forked child has neither the thread nor, maybe, the lock: they are its parent's
         with self._work:
             self._closed = True
             thread = self._thread
@@ -76,52 +86,64 @@ class Engine:
         self._workers.shutdown()
         self._model.clear()
 
-    def _run(self) -> None:
-        while (jobs := self._next_jobs()) is not None:
-            self._step(jobs)
+    def _wake(self) -> None:
+        if os.getpid() == self._process:
+            with self._work:
+                self._work.notify()
 
-    def _next_jobs(self) -> list[Job] | None:
-        """What is to be advanced by one step; None when the thread ends."""
+    def _run(self) -> None:
+        while (turn := self._next_turn()) is not None:
+            ending, jobs = turn
+            for job, why in ending:
+                with self._errors_of(job):
+                    self._end(job, why)
+            if jobs:
+                self._step(jobs)
+
+    def _next_turn(self) -> tuple[list[Ending], list[Job]] | None:
+        """Which jobs end now, and which are to be advanced by one step; None when the thread ends."""
         with self._work:
-            if self._scheduler.idle and not self._closed:
-                self._work.wait(IDLE_SECONDS)
-            if not self._closed and not self._scheduler.idle:
-                return [*self._scheduler.schedule(), *self._scheduler.cancelled()]
+            while not self._closed:
+                now = time.monotonic()
+                if ending := self._scheduler.ending(now):
+                    return ending, []
+                if jobs := self._scheduler.schedule(now):
+                    return [], jobs
+                wait = self._scheduler.seconds_to_wait(now)
+                if not self._work.wait(IDLE_SECONDS if wait is None else wait) and self._scheduler.idle:
+                    break
             self._thread = None
             ended = self._scheduler.clear()
         for job in ended:
-            job.release(self._model)
-            job.emit(BackendClosed("The backend was closed while it answered."))
+            self._end(job, BackendClosed("The backend was closed while it answered."))
         return None
 
     @torch.inference_mode()
     def _step(self, jobs: list[Job]) -> None:
         """One forward pass for all of them. A job that fails ends with its error; the others go on."""
+        jobs = [job for job in jobs if self._is_started(job)]
+        sizes = self._prefill.sizes(jobs)
         asked: list[Asked] = []
-        for job in jobs:
-            with self._errors_of(job):
-                if spans := self._spans(job):
-                    asked.append((job, spans))
+        for job, size in zip(jobs, sizes, strict=True):
+            if size:
+                with self._errors_of(job):
+                    asked.append((job, job.spans(self._workers, size)))
+        began = time.monotonic()
         for batch in [asked] if self._model.can_rewind else [[one] for one in asked]:
             for job, logits in self._forward(batch):
                 with self._errors_of(job):
                     if (reason := job.advance(logits)) is not None:
-                        self._finish(job, reason)
+                        self._end(job, reason)
+        self._prefill.took(time.monotonic() - began, sizes)
 
-    def _spans(self, job: Job) -> list[Span]:
-        """What the job wants computed; nothing when it has ended."""
-        reason: FinishReason | None = "cancelled" if job.cancelled else None
-        if reason is None and time.monotonic() > job.deadline:
-            limit = job.seconds
-            raise DeadlineExceeded(
-                f"The answer took longer than its {limit:g} s; set timeout=.", kind="total", limit=limit
-            )
-        if reason is None and not job.is_started:
-            reason = job.start(self._model)
-        if reason is None:
-            return job.spans(self._workers)
-        self._finish(job, reason)
-        return []
+    def _is_started(self, job: Job) -> bool:
+        """Starts it if need be; false when it has ended with that."""
+        with self._errors_of(job):
+            reason = None if job.is_started else job.start(self._model)
+            if reason is None:
+                return True
+            self._end(job, reason)
+        return False
 
     def _forward(self, asked: list[Asked]) -> list[tuple[Job, list[torch.Tensor]]]:
         """The jobs with their spans' logits. If the pass fails, each gets one of its own: it may be one job's fault."""
@@ -146,28 +168,30 @@ class Engine:
         try:
             yield
         except AmbidexError as error:
-            self._drop(job, error)
-        except torch.OutOfMemoryError as error:
-            self._model.clear()
-            self._drop(job, OutOfMemory(f"No memory left for this request: {error}"))
+            self._end(job, error)
         except Exception as error:
-            failure = EngineError(f"The model failed: {type(error).__name__}: {error}")
-            failure.__cause__ = error
-            self._drop(job, failure)
+            self._end(job, self._as_ours(error))
 
-    def _finish(self, job: Job, reason: FinishReason) -> None:
-        self._release(job)
-        job.finish(reason)
+    def _as_ours(self, error: Exception) -> AmbidexError:
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+            self._model.clear()
+            return OutOfMemory(f"No memory left for this request: {error}")
+        failure = EngineError(f"The model failed: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure
 
-    def _drop(self, job: Job, error: AmbidexError) -> None:
-        self._release(job)
-        job.emit(error)
-
-    def _release(self, job: Job) -> None:
-        """Takes the job out; its caches may be kept for what continues it."""
+    def _end(self, job: Job, why: FinishReason | AmbidexError) -> None:
+        """Takes the job out, gives its caches back and emits its end."""
         with self._work:
             self._scheduler.remove(job)
-        job.release(self._model)
+        try:
+            job.release(self._model)
+        except Exception:
+            _log.exception("The cache of an answer could not be kept.")
+        if isinstance(why, AmbidexError):
+            job.emit(why)
+        else:
+            job.finish(why)
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()

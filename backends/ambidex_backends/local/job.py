@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import torch
 from ambidex.reply import FinishReason
 
 from .model import Model, Span
-from .outputs import Output
+from .outbox import Outbox
 
 
 class Job(Protocol):
@@ -22,8 +22,23 @@ class Job(Protocol):
     cancelled: bool
 
     @property
-    def emit(self) -> Callable[[Output], None]:
-        """Gives something out: pieces, then one end or error."""
+    def emit(self) -> Outbox:
+        """Gives something out: pieces, then one end or error. While it is full, the job is not advanced."""
+        ...
+
+    @property
+    def ids(self) -> list[int]:
+        """The prompt, and maybe what came after it."""
+        ...
+
+    @property
+    def computed(self) -> int:
+        """How many leading `ids` need no computing any more; 0 before `start`."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Ids to compute before the next one can be picked, at least 1: the rest of the prompt, or a step's ids."""
         ...
 
     @property
@@ -35,8 +50,11 @@ class Job(Protocol):
         """Takes its caches; why it ends before any forward pass, if it does."""
         ...
 
-    def spans(self, workers: Executor) -> list[Span]:
-        """What it wants computed next, at least one span; `workers` may prepare masks beside the pass."""
+    def spans(self, workers: Executor, size: int) -> list[Span]:
+        """What it wants computed next, at least one span; `workers` may prepare masks beside the pass.
+
+        `size`: 1 to `pending`. A part of a prompt holds so many ids; an answer's next step may ignore it.
+        """
         ...
 
     def advance(self, logits: Sequence[torch.Tensor]) -> FinishReason | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,9 @@ from ambidex.tools import Tool
 from . import weights
 from .answer_form import AnswerForm
 from .engine import Engine
+from .engine_options import EngineOptions
 from .grammars import Grammars
-from .outputs import Output
+from .outbox import Outbox
 from .sampling import ModelDefaults, make_sampler
 from .scores import Scorer
 from .sequence import Sequence
@@ -57,6 +57,7 @@ class Runtime:
         local_files_only: bool | None,
         max_context: int | None,
         cache_bytes: int,
+        engine: EngineOptions,
     ) -> None:
         loaded = weights.load(name, device=device, dtype=dtype, revision=revision, local_files_only=local_files_only)
         self.name = name
@@ -73,7 +74,8 @@ class Runtime:
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
-        self.engine = Engine(TransformersModel(loaded.model, cache_bytes))
+        self.engine = Engine(TransformersModel(loaded.model, cache_bytes), engine)
+        self.engine_options = engine
 
     @property
     def answer_form(self) -> AnswerForm:
@@ -84,8 +86,8 @@ class Runtime:
     def dtype_name(self) -> str:
         return str(self.dtype).removeprefix("torch.")
 
-    def submit(self, request: Request, prompt: Prompt, emit: Callable[[Output], None]) -> Sequence:
-        """Hands a request to the engine, whose thread calls `emit` with what comes."""
+    def submit(self, request: Request, prompt: Prompt, emit: Outbox) -> Sequence:
+        """Hands a request to the engine, whose thread puts into `emit` what comes."""
         left = self._max_tokens(request, len(prompt.ids))
         constraint = self._answer_form.constraint(
             request, prompt.tools, starts_in_reasoning=prompt.starts_in_reasoning, left=left

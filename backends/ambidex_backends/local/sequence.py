@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -18,13 +17,11 @@ from ambidex.reply import FinishReason, Timings, TokenLogprob, Usage
 from .constraint import Constraint
 from .detokenizer import Detokenizer
 from .model import Model, SequenceCache, Span
-from .outputs import End, Output, Piece
+from .outbox import Outbox
+from .outputs import End, Piece
 from .sampling import Sampler
 from .scores import Scorer
 from .stops import StopMatcher
-
-PREFILL_CHUNK = 512
-"""Prompt tokens computed in one forward pass, so that a long prompt neither stops the others nor delays a cancel."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +38,7 @@ class Sequence:
     seconds: float
     scorer: Scorer | None  # where log probabilities were asked for
     constraint: Constraint | None
-    emit: Callable[[Output], None]
+    emit: Outbox
     forced: deque[int] = field(default_factory=deque[int])  # ids that follow in any case
     prompt_length: int = 0
     cache: SequenceCache | None = None
@@ -66,6 +63,14 @@ class Sequence:
     def tokens_left(self) -> int:
         return self.max_tokens - self.new_tokens
 
+    @property
+    def computed(self) -> int:
+        return 0 if self.cache is None else self.cache.length
+
+    @property
+    def pending(self) -> int:
+        return len(self.ids) - self.computed
+
     def start(self, model: Model) -> FinishReason | None:
         """Takes a cache; why the answer ends before any forward pass, if all of it is known beforehand."""
         self.started = time.monotonic()
@@ -76,11 +81,11 @@ class Sequence:
         self.cached = min(self.cache.length, self.prompt_length)
         return None if self.forced else self._form_ends_with
 
-    def spans(self, workers: Executor) -> list[Span]:
-        """The next chunk of what is not computed yet: of the prompt, or the last token."""
+    def spans(self, workers: Executor, size: int) -> list[Span]:
+        """The next `size` ids of what is not computed yet: of the prompt, or the last token."""
         assert self.cache is not None
         computed = self.cache.length
-        chunk = self.ids[computed : computed + PREFILL_CHUNK]
+        chunk = self.ids[computed : computed + size]
         is_last = computed + len(chunk) == len(self.ids)
         if is_last and self.constraint is not None and not self.forced:
             self.constraint.prepare(workers)

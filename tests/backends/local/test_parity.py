@@ -63,12 +63,9 @@ def test_logits_agree_with_one_uncached_pass(kind: str, model_folder: Callable[[
     backend.close()
 
 
-def test_long_prompt_is_computed_in_chunks_with_the_same_result(
-    model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ambidex_backends.local.sequence.PREFILL_CHUNK", 7)
+def test_long_prompt_is_computed_in_chunks_with_the_same_result(model_folder: Callable[[str], Path]) -> None:
     for kind in ("llama", "mistral", "gemma3_text", "gpt2", "lfm2"):
-        backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu")
+        backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu", prefill_tokens=7)
         prompt = backend.tokenizer.raw_prompt(PROMPT * 2)
         assert greedy_ids(backend, prompt, 12) == reference_ids(model_folder(kind), prompt, 12)
         backend.close()
