@@ -67,12 +67,15 @@ class Answer:
 
 
 class AnswerSource:
-    """Submits a request to the engine and iterates over its events, in the caller's thread."""
+    """Submits a request to the engine and iterates over its events, in the caller's thread.
 
-    def __init__(self, runtime: Runtime, request: Request, observe: Observer | None) -> None:
+    `in_bulk`: the reader wants the whole, so it is woken rarely.
+    """
+
+    def __init__(self, runtime: Runtime, request: Request, observe: Observer | None, *, in_bulk: bool = False) -> None:
         prompt = runtime.prompt(request)
         self._something_came = threading.Event()
-        self._outbox = Outbox(self._something_came.set)
+        self._outbox = Outbox(self._something_came.set, in_bulk=in_bulk)
         self._ready: deque[Event] = deque()
         self._answer = Answer(runtime.name, prompt.parser, observe)
         self._engine = runtime.engine
@@ -103,10 +106,10 @@ class AnswerSource:
 class AsyncAnswerSource:
     """The async twin of `AnswerSource`. The engine holds nothing of it, so that a dropped one is collected."""
 
-    def __init__(self, runtime: Runtime, request: Request, observe: Observer | None) -> None:
+    def __init__(self, runtime: Runtime, request: Request, observe: Observer | None, *, in_bulk: bool = False) -> None:
         prompt = runtime.prompt(request)
         self._something_came = asyncio.Event()
-        self._outbox = outbox_of_a_loop(self._something_came.set)
+        self._outbox = outbox_of_a_loop(self._something_came.set, in_bulk=in_bulk)
         self._ready: deque[Event] = deque()
         self._answer = Answer(runtime.name, prompt.parser, observe)
         self._engine = runtime.engine
@@ -135,7 +138,7 @@ class AsyncAnswerSource:
             self.cancel()
 
 
-def outbox_of_a_loop(ready: Callable[[], object]) -> Outbox:
+def outbox_of_a_loop(ready: Callable[[], object], *, in_bulk: bool) -> Outbox:
     """An outbox whose reader is a task of the running event loop; gone when that loop is closed."""
     loop = asyncio.get_running_loop()
 
@@ -143,4 +146,4 @@ def outbox_of_a_loop(ready: Callable[[], object]) -> Outbox:
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody listens any more
             loop.call_soon_threadsafe(ready)
 
-    return Outbox(call, loop.is_closed)
+    return Outbox(call, loop.is_closed, in_bulk=in_bulk)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ambidex.backend import Capabilities, Observer, last_release, notify
 from ambidex.decoding import check_integer
@@ -13,13 +13,10 @@ from ambidex.errors import AmbidexError, ConfigError, MissingExtra, Unsupported
 from ambidex.option_names import refuses_unknown_options
 from ambidex.reply import Reply
 from ambidex.request import Request
-from ambidex.stream import AsyncEventStream, EventStream, collect
+from ambidex.stream import AsyncEventStream, EventStream
 
 if TYPE_CHECKING:
     from .tokenizer import Tokenizer
-
-A = TypeVar("A")
-R = TypeVar("R")
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
 
@@ -150,28 +147,32 @@ class LocalBackend:
         Raises what is wrong with the request before anything is computed: `Unsupported`, `InvalidRequest`,
         `ContextLengthExceeded`, `MissingChatTemplate`, `TemplateError`, `Overloaded`, `BackendClosed`.
         """
-        from .answer import AnswerSource
-
-        with self._observed(request):
-            source = AnswerSource(self._runtime, request, self._observe)
-        return EventStream(source, on_cancel=source.cancel, output=request.output)
+        return self._stream(request)
 
     def astream(self, request: Request, /) -> AsyncEventStream:
         """The async twin of `stream`; to be called in a running event loop."""
-        from .answer import AsyncAnswerSource
-
-        with self._observed(request):
-            source = AsyncAnswerSource(self._runtime, request, self._observe)
-        return AsyncEventStream(source, on_cancel=source.cancel, output=request.output)
+        return self._astream(request)
 
     def count(self, request: Request, /) -> int:
         """Tokens of the request's prompt, chat template and tools included. Raises as `stream` does."""
         return len(self._runtime.prompt(request).ids)
 
     def batch(self, requests: Sequence[Request], /) -> list[Reply[Any] | AmbidexError]:
-        """Replies in the order of the requests; one that fails gives its error, and the others go on."""
-        streams = [_outcome(self.stream, request) for request in requests]
-        return [stream if isinstance(stream, AmbidexError) else _outcome(collect, stream) for stream in streams]
+        """Replies in the order of the requests; one that fails gives its error, and the others go on.
+
+        Takes any number: they are submitted as room comes, and each one's time limit begins when it is submitted.
+        """
+        from .batch import AHEAD, Batch
+
+        at_once = AHEAD * self._runtime.engine_options.max_batch
+        return Batch(lambda request: self._stream(request, in_bulk=True), at_once).run(requests)
+
+    async def abatch(self, requests: Sequence[Request], /) -> list[Reply[Any] | AmbidexError]:
+        """The async twin of `batch`; cancelling it ends the answers that run."""
+        from .batch import AHEAD, abatch
+
+        at_once = AHEAD * self._runtime.engine_options.max_batch
+        return await abatch(lambda request: self._astream(request, in_bulk=True), requests, at_once)
 
     def close(self) -> None:
         """Ends running requests with `BackendClosed` and frees the model, unless others share it from `connect`."""
@@ -185,6 +186,20 @@ class LocalBackend:
     def __repr__(self) -> str:
         return f"LocalBackend({self.model!r}, device={str(self._runtime.device)!r}, dtype={self._runtime.dtype_name!r})"
 
+    def _stream(self, request: Request, *, in_bulk: bool = False) -> EventStream:
+        from .answer import AnswerSource
+
+        with self._observed(request):
+            source = AnswerSource(self._runtime, request, self._observe, in_bulk=in_bulk)
+        return EventStream(source, on_cancel=source.cancel, output=request.output)
+
+    def _astream(self, request: Request, *, in_bulk: bool = False) -> AsyncEventStream:
+        from .answer import AsyncAnswerSource
+
+        with self._observed(request):
+            source = AsyncAnswerSource(self._runtime, request, self._observe, in_bulk=in_bulk)
+        return AsyncEventStream(source, on_cancel=source.cancel, output=request.output)
+
     @contextmanager
     def _observed(self, request: Request) -> Generator[None]:
         notify(self._observe, request)
@@ -193,10 +208,3 @@ class LocalBackend:
         except AmbidexError as error:
             notify(self._observe, error)
             raise
-
-
-def _outcome(call: Callable[[A], R], argument: A) -> R | AmbidexError:
-    try:
-        return call(argument)
-    except AmbidexError as error:
-        return error

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from .outputs import Output
+from .outputs import Output, Piece
 
 CAPACITY = 256
 """Outputs, about as many as tokens, that an answer may be ahead of its reader before it pauses."""
@@ -17,12 +17,20 @@ class Outbox:
 
     ready   called, from the engine's thread, when there is something to take after there was nothing
     is_gone whether nobody will read any more, as far as that can be seen from here
+    in_bulk `ready` is called when the outbox is half full and at the end only: waking readers costs the engine time
     """
 
     def __init__(
-        self, ready: Callable[[], None], is_gone: Callable[[], bool] | None = None, *, capacity: int = CAPACITY
+        self,
+        ready: Callable[[], None],
+        is_gone: Callable[[], bool] | None = None,
+        *,
+        in_bulk: bool = False,
+        capacity: int | None = None,
     ) -> None:
+        capacity = CAPACITY if capacity is None else capacity
         self._ready = ready
+        self._wake_at = max(1, capacity // 2) if in_bulk else 1
         self._is_gone = is_gone
         self._capacity = capacity
         self._outputs: deque[Output] = deque()
@@ -35,8 +43,8 @@ class Outbox:
         with self._lock:
             self._outputs.append(output)
             self._full = self._full or len(self._outputs) >= self._capacity
-            is_first = len(self._outputs) == 1
-        if is_first and not self.is_gone:
+            is_due = len(self._outputs) == self._wake_at or not isinstance(output, Piece)
+        if is_due and not self.is_gone:
             self._ready()
 
     def take(self) -> Output | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from ambidex_backends.local import LocalBackend
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -55,6 +58,9 @@ HYBRIDS: dict[str, dict[str, object]] = {
     "mamba": {"state_size": 8},
 }
 """Layers with a running state: transformers' own cache rules."""
+
+PATHS = ("llama", "gpt2", "gemma3_text")
+"""An architecture for each way in which logits are computed and keys and values kept: what holds, holds for all."""
 
 
 def text_tokenizer() -> PreTrainedTokenizerFast:
@@ -104,3 +110,24 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         return made[kind]
 
     return folder
+
+
+class OpenBackend(Protocol):
+    """Opens a backend over a small random model; it is closed after the test."""
+
+    def __call__(self, kind: str = "llama", **options: Any) -> LocalBackend: ...
+
+
+@pytest.fixture
+def open_backend(model_folder: Callable[[str], Path]) -> Iterator[OpenBackend]:
+    opened: list[LocalBackend] = []
+
+    def open(kind: str = "llama", **options: Any) -> LocalBackend:
+        settings: dict[str, Any] = {"device": "cpu", "dtype": "float32", **options}
+        backend = LocalBackend(str(model_folder(kind)), **settings)
+        opened.append(backend)
+        return backend
+
+    yield open
+    for backend in opened:
+        backend.close()
