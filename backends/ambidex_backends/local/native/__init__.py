@@ -1,0 +1,1 @@
+"""Llama-shaped models computed by our own kernels on the CPU."""

@@ -1,0 +1,154 @@
+"""What of a model's configuration the kernels need; None where they cannot compute the architecture.
+
+Everything here is a relative of Llama: RMS norms, rotary positions, grouped-query attention and a gated MLP, with what
+its relatives do differently: norms of queries and keys, norms after each half, biases, multipliers, soft caps, sliding
+windows, layers without positions. The source of each rule is the model's own code in transformers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+FAMILIES = {
+    "llama", "mistral", "ministral", "qwen2", "qwen3", "smollm3", "granite", "phi3", "gemma2", "gemma3_text", "olmo2",
+}  # fmt: skip
+GATES = {"silu": False, "swish": False, "gelu_pytorch_tanh": True}
+"""The activation of the gate -> whether it is GELU."""
+
+FIXED_ROPES = ("linear", "llama3", "yarn")
+"""Kinds of rotary positions whose frequencies do not depend on the length of the text, beside the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """Frequencies `[rotary / 2]` of rotary positions, and what their cosines and sines are multiplied by."""
+
+    frequencies: torch.Tensor
+    scaling: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKind:
+    """How one layer attends: `window` positions back including its own (0: all), and which rope (None: none)."""
+
+    window: int
+    rope: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Sizes and switches of one model."""
+
+    family: str
+    layers: tuple[LayerKind, ...]
+    ropes: tuple[Rope, ...]
+    width: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    hidden: int
+    vocabulary: int
+    epsilon: float
+    gelu: bool
+    tied: bool
+    query_scale: float
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logits_scale: float = 1.0
+    attention_cap: float = 0.0
+    logits_cap: float = 0.0
+
+    @property
+    def rotary(self) -> int:
+        """How many of a head's numbers are turned."""
+        return 2 * self.ropes[0].frequencies.shape[0]
+
+    @property
+    def norm_offset(self) -> float:
+        """Gemma's norms multiply by 1 + weight."""
+        return 1.0 if self.family.startswith("gemma") else 0.0
+
+    @property
+    def norms_all_heads(self) -> bool:
+        """OLMo 2 norms the queries of all heads together."""
+        return self.family == "olmo2"
+
+
+def read_architecture(config: Any) -> Architecture | None:
+    """The architecture of a configuration of transformers, or None if it is another one."""
+    family = str(config.model_type)
+    activation = getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", None)
+    if family not in FAMILIES or activation not in GATES:
+        return None
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    kinds = _layer_types(config)
+    names = sorted(set(kinds)) if family == "gemma3_text" else [None]
+    ropes = [_rope(config, head_size, name) for name in names]
+    if None in ropes or head_size % 2:
+        return None
+    width = int(config.hidden_size)
+    query_scale = head_size**-0.5
+    if family.startswith("gemma"):
+        query_scale = float(config.query_pre_attn_scalar) ** -0.5
+    elif family == "granite":
+        query_scale = float(config.attention_multiplier)
+    return Architecture(
+        family=family,
+        layers=tuple(_layer_kind(config, index, kind, names) for index, kind in enumerate(kinds)),
+        ropes=tuple(rope for rope in ropes if rope is not None),
+        width=width,
+        heads=config.num_attention_heads,
+        kv_heads=config.num_key_value_heads,
+        head_size=head_size,
+        hidden=config.intermediate_size,
+        vocabulary=config.vocab_size,
+        epsilon=config.rms_norm_eps,
+        gelu=GATES[activation],
+        tied=bool(config.tie_word_embeddings),
+        query_scale=query_scale,
+        embedding_scale=math.sqrt(width)
+        if family.startswith("gemma")
+        else float(getattr(config, "embedding_multiplier", 1.0)),
+        residual_scale=float(getattr(config, "residual_multiplier", 1.0)),
+        logits_scale=1.0 / float(getattr(config, "logits_scaling", 1.0)),
+        attention_cap=float(getattr(config, "attn_logit_softcapping", None) or 0.0),
+        logits_cap=float(getattr(config, "final_logit_softcapping", None) or 0.0),
+    )
+
+
+def _layer_types(config: Any) -> list[str]:
+    """ "full_attention" or "sliding_attention" for each layer; configurations without the list have one kind."""
+    count = int(config.num_hidden_layers)
+    if listed := getattr(config, "layer_types", None):
+        return list(listed)
+    slides = config.model_type in ("mistral", "phi3") and config.sliding_window is not None
+    return ["sliding_attention" if slides else "full_attention"] * count
+
+
+def _layer_kind(config: Any, index: int, kind: str, ropes: list[str | None]) -> LayerKind:
+    window = int(getattr(config, "sliding_window", None) or 0) if kind == "sliding_attention" else 0
+    without = getattr(config, "no_rope_layers", None)  # of SmolLM3; despite its name, 1 means with
+    if without and not without[index]:
+        return LayerKind(window, None)
+    return LayerKind(window, ropes.index(kind) if len(ropes) > 1 else 0)
+
+
+def _rope(config: Any, head_size: int, layer_type: str | None) -> Rope | None:
+    """None where the angles depend on the length of the text."""
+    settings: Any = config.rope_parameters
+    if layer_type is not None:
+        settings = settings[layer_type]
+    kind = settings.get("rope_type", "default")
+    if kind == "default":
+        rotary = int(head_size * settings.get("partial_rotary_factor", 1.0))
+        exponents = torch.arange(0, rotary, 2, dtype=torch.float) / rotary
+        return Rope(1.0 / settings["rope_theta"] ** exponents, 1.0)
+    if kind not in FIXED_ROPES:
+        return None
+    frequencies, scaling = ROPE_INIT_FUNCTIONS[kind](config, torch.device("cpu"), layer_type=layer_type)
+    return Rope(frequencies, float(scaling))

@@ -1,0 +1,119 @@
+"""Weight matrices in the order in which the kernels read them, in full precision or quantised."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Literal, get_args
+
+import torch
+from torch.nn.functional import pad
+
+LANES = 16
+STEP = 64
+GROUPS = {"int8": 64, "int4": 32}
+"""Weights of one row that share a scale."""
+
+Kind = Literal["float32", "bfloat16", "int8", "int4"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""In the order of the kernels' enumeration."""
+
+SCALES_TRIED = 16
+"""Candidates for each group's scale in 4 bits; the one with the least square error is taken."""
+
+
+class MatrixStruct(ctypes.Structure):
+    """`matrix` of the kernels."""
+
+    _fields_ = [
+        ("kind", ctypes.c_int32),
+        ("rows", ctypes.c_int32),
+        ("columns", ctypes.c_int32),
+        ("weights", ctypes.c_void_p),
+        ("scales", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    ]
+
+
+class Matrix:
+    """A weight `[rows, columns]`, optionally with a bias `[rows]`, padded with zeros and packed."""
+
+    def __init__(self, weight: torch.Tensor, kind: Kind, bias: torch.Tensor | None = None) -> None:
+        self.kind = kind
+        self.rows, self.columns = padded(weight.shape[0], LANES), padded(weight.shape[1], STEP)
+        self._bias = None if bias is None else pad(bias.float(), (0, self.rows - bias.shape[0])).contiguous()
+        self._scales: torch.Tensor | None = None
+        if kind in ("int8", "int4"):
+            self._weights, self._scales = self._quantised(weight)
+        else:
+            whole = pad(weight, (0, self.columns - weight.shape[1], 0, self.rows - weight.shape[0]))
+            self._weights = side_by_side(whole.to(getattr(torch, kind)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of weights, scales and bias."""
+        tensors = (self._weights, self._scales, self._bias)
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+    @property
+    def struct(self) -> MatrixStruct:
+        """For the kernels; valid as long as this object lives."""
+        scales = None if self._scales is None else self._scales.data_ptr()
+        bias = None if self._bias is None else self._bias.data_ptr()
+        return MatrixStruct(KINDS.index(self.kind), self.rows, self.columns, self._weights.data_ptr(), scales, bias)
+
+    def _quantised(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Packed integers and scales, a slice of rows at a time so that no second copy in float32 is needed."""
+        values, scales = [], []
+        for start in range(0, self.rows, 1024):
+            rows = weight[start : start + 1024].float()
+            height = padded(rows.shape[0], LANES)
+            whole = pad(rows, (0, self.columns - rows.shape[1], 0, height - rows.shape[0]))
+            numbers, factors = quantise(whole, self.kind)
+            values.append(side_by_side(numbers) if self.kind == "int8" else nibbles(side_by_side(numbers)))
+            scales.append(side_by_side(factors))
+        return torch.cat(values), torch.cat(scales)
+
+
+def quantise(weight: torch.Tensor, kind: Kind) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 numbers `[rows, columns]` and bfloat16 scales `[rows, columns / group]`: weight ~ number * scale.
+
+    Symmetric, round to nearest. In 4 bits the greatest magnitude is not always met: of some scales, the one with the
+    least square error is taken.
+    """
+    groups = weight.view(weight.shape[0], -1, GROUPS[kind])  # [rows, groups, group]
+    low, high = (-127, 127) if kind == "int8" else (-8, 7)
+    extreme = groups.gather(-1, groups.abs().argmax(-1, keepdim=True))  # [rows, groups, 1], with its sign
+    if kind == "int8":
+        candidates = [extreme.abs() / high]
+    else:  # a negative scale lets the extreme value be -8, the far end of the range
+        candidates = [extreme / (low * share) for share in torch.linspace(0.7, 1.1, SCALES_TRIED).tolist()]
+    best_numbers, best_scale, least = None, None, None
+    for candidate in candidates:
+        scale = candidate.bfloat16().float()
+        numbers = (groups / scale.where(scale != 0, torch.ones_like(scale))).round_().clamp_(low, high)
+        error = (numbers * scale - groups).square_().sum(-1, keepdim=True)
+        if best_numbers is None or best_scale is None or least is None:
+            best_numbers, best_scale, least = numbers, scale, error
+        else:
+            better = error < least
+            best_numbers = torch.where(better, numbers, best_numbers)
+            best_scale, least = torch.where(better, scale, best_scale), torch.where(better, error, least)
+    assert best_numbers is not None
+    assert best_scale is not None
+    return best_numbers.to(torch.int8).view(weight.shape), best_scale.squeeze(-1).bfloat16()
+
+
+def side_by_side(rows: torch.Tensor) -> torch.Tensor:
+    """[rows, columns] as [rows / 16, columns, 16]."""
+    return rows.view(-1, LANES, rows.shape[1]).transpose(1, 2).contiguous()
+
+
+def nibbles(numbers: torch.Tensor) -> torch.Tensor:
+    """[..., columns, 16] of -8 to 7 as bytes [..., columns / 2, 16]: the even column in the lower half."""
+    both = numbers.view(torch.uint8)
+    return (both[:, 0::2] & 0x0F) | (both[:, 1::2] << 4)
+
+
+def padded(size: int, multiple: int) -> int:
+    """`size` rounded up."""
+    return -(-size // multiple) * multiple

@@ -1,0 +1,187 @@
+"""A Llama-shaped model computed by our own kernels on the CPU: weights read once per step for all sequences together.
+
+Every logit is computed in one order, whatever else is computed with it: the same ids give the same bits alone, in a
+batch, in chunks, and behind a prefix that was kept, in every precision.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+
+from ..model import SequenceCache, Span
+from .architecture import Architecture
+from .blocks import BLOCK, BlockCache, BlockPool
+from .library import kernels
+from .matrix import LANES, STEP, Matrix, padded
+from .structs import BatchStruct, LayerStruct, ModelStruct, pointer, pointers
+from .weights import Weights
+
+QUERIES = 4
+"""Query vectors that share what is read of the cache, as in the kernels."""
+
+
+class NativeModel:
+    """Implements `Model` over `weights`. `cache_bytes` bounds the prefixes kept for later prompts.
+
+    Raises `NoKernels` where they cannot be compiled.
+    """
+
+    can_rewind = True
+
+    def __init__(self, architecture: Architecture, weights: Weights, cache_bytes: int) -> None:
+        self._forward = kernels().forward
+        self._weights = weights
+        self._architecture = shape = architecture
+        half = weights.base is torch.bfloat16
+        self._strides = (
+            padded(shape.width, STEP),
+            padded((shape.heads + 2 * shape.kv_heads) * shape.head_size, STEP),
+            padded(shape.hidden, STEP),
+        )
+        head_stride = padded(shape.head_size, LANES)
+        each = len(shape.layers) * shape.kv_heads * BLOCK * (shape.head_size + head_stride)
+        self.pool = BlockPool(each, torch.bfloat16 if half else torch.float32, cache_bytes)
+        self._layers = (LayerStruct * len(shape.layers))(*map(_layer_struct, weights.layers, shape.layers))
+        self._model = ModelStruct(
+            layers=len(shape.layers),
+            width=shape.width,
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_size=shape.head_size,
+            head_stride=head_stride,
+            rotary=shape.rotary,
+            gelu=shape.gelu,
+            norm_all_heads=shape.norms_all_heads,
+            cache_half=half,
+            epsilon=shape.epsilon,
+            query_scale=shape.query_scale,
+            attention_cap=shape.attention_cap,
+            logits_cap=shape.logits_cap,
+            logits_scale=shape.logits_scale,
+            embedding_scale=weights.rounded(shape.embedding_scale),
+            residual_scale=shape.residual_scale,
+            stack=ctypes.cast(self._layers, ctypes.c_void_p),
+            embedding=weights.embedding.struct,
+            head=weights.head.struct,
+            final_norm=pointer(weights.final_norm),
+            activation_stride=self._strides[0],
+            query_stride=self._strides[1],
+            hidden_stride=self._strides[2],
+        )
+        self._rows = 0
+        self._buffers: list[torch.Tensor] = []
+        self._score_stride = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return self._weights.nbytes
+
+    def open(self, ids: Sequence[int]) -> BlockCache:
+        """A cache with the longest kept prefix of `ids`, in whole blocks."""
+        return BlockCache.find(self.pool, ids)
+
+    def forward(self, spans: Sequence[Span]) -> list[torch.Tensor]:
+        """Float32 logits `[scored, V]` for each span, all computed in one pass."""
+        ids: list[int] = []
+        positions: list[int] = []
+        scored: list[int] = []
+        tables: list[int] = []
+        caches: list[BlockCache] = []
+        for span in spans:
+            cache = span.cache
+            assert isinstance(cache, BlockCache)
+            count, start = len(span.ids), cache.length
+            cache.reserve(count)
+            caches.append(cache)
+            ids += span.ids
+            positions += range(start, start + count)
+            tables += [cache.table] * count
+            scored += range(len(ids) - span.scored, len(ids))
+        logits = self._compute(ids, positions, tables, scored)
+        for span, cache in zip(spans, caches, strict=True):
+            cache.append(span.ids)
+        return list(logits.split([span.scored for span in spans]))
+
+    def release(self, cache: SequenceCache, ids: Sequence[int]) -> None:
+        """Gives the blocks back; full ones are kept for later prompts, as far as the budget goes."""
+        assert isinstance(cache, BlockCache)
+        cache.close()
+
+    def clear(self) -> None:
+        """Frees what is kept."""
+        self.pool.clear()
+
+    def _compute(self, ids: list[int], positions: list[int], tables: list[int], scored: list[int]) -> torch.Tensor:
+        """Logits `[scored, V]`; keys and values are written into the blocks."""
+        self._fit(len(ids), max(positions) + 1)
+        threads = torch.get_num_threads()
+        places = torch.tensor(positions, dtype=torch.int32)
+        turns = [self._angles(index, places) for index in range(len(self._architecture.ropes))]
+        tokens, rows = torch.tensor(ids, dtype=torch.int32), torch.tensor(scored, dtype=torch.int32)
+        addresses = torch.tensor(tables, dtype=torch.int64)
+        logits = torch.empty(len(scored), self._model.head.rows)
+        states, normed, qkv, attended, hidden, added, scores = self._buffers
+        batch = BatchStruct(
+            rows=len(ids),
+            scored=len(scored),
+            ids=pointer(tokens),
+            positions=pointer(places),
+            blocks=pointer(addresses),
+            scored_rows=pointer(rows),
+            cosines=pointers([cosines for cosines, _ in turns]),
+            sines=pointers([sines for _, sines in turns]),
+            states=pointer(states),
+            normed=pointer(normed),
+            qkv=pointer(qkv),
+            attended=pointer(attended),
+            hidden=pointer(hidden),
+            added=pointer(added),
+            scores=pointer(scores),
+            score_stride=self._score_stride,
+            logits=pointer(logits),
+        )
+        self._forward(ctypes.byref(self._model), ctypes.byref(batch), ctypes.c_int(threads))
+        return logits[:, : self._architecture.vocabulary]
+
+    def _angles(self, rope: int, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines `[rows, rotary / 2]`."""
+        found = self._architecture.ropes[rope]
+        angles = positions.float()[:, None] * found.frequencies
+        return angles.cos() * found.scaling, angles.sin() * found.scaling
+
+    def _fit(self, rows: int, positions: int) -> None:
+        """Buffers for so many rows, and scores for so many positions. Their padding stays zero."""
+        threads = torch.get_num_threads()
+        if rows > self._rows:
+            self._rows = max(rows, 2 * self._rows)
+            wide, query, hidden = self._strides
+            strides = (wide, wide, query, query, hidden, wide)
+            self._buffers = [torch.zeros(self._rows, stride) for stride in strides]
+            self._score_stride = 0
+        if positions > self._score_stride:
+            self._score_stride = max(padded(positions, 256), 2 * self._score_stride)
+            self._buffers[6:] = [torch.zeros(threads, QUERIES, self._score_stride)]
+
+
+def _layer_struct(layer: Any, kind: Any) -> LayerStruct:
+    return LayerStruct(
+        qkv=layer.qkv.struct,
+        output=layer.output.struct,
+        gate=layer.gate.struct,
+        up=layer.up.struct,
+        down=layer.down.struct,
+        attention_norm=pointer(layer.attention_norm),
+        mlp_norm=pointer(layer.mlp_norm),
+        attention_post=pointer(layer.attention_post),
+        mlp_post=pointer(layer.mlp_post),
+        query_norm=pointer(layer.query_norm),
+        key_norm=pointer(layer.key_norm),
+        window=kind.window,
+        rope=-1 if kind.rope is None else kind.rope,
+    )
