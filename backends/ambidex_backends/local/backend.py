@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ambidex.backend import Capabilities, Observer, last_release, notify
 from ambidex.decoding import check_integer
-from ambidex.errors import AmbidexError, ConfigError, MissingExtra, Unsupported
+from ambidex.errors import AmbidexError, ConfigError, MissingExtra
 from ambidex.option_names import refuses_unknown_options
 from ambidex.reply import Reply
 from ambidex.request import Request
@@ -28,7 +28,8 @@ class LocalBackend:
     model             "pocket" (the model in the box), a folder, or a Hub id with an optional "@revision"
     device            "auto" (CUDA, else MPS, else CPU) or a torch device such as "cuda:1"
     dtype             "auto" (the checkpoint's), "float32", "bfloat16" or "float16"
-    quantize          None; other values are not supported yet and refused
+    quantize          "int8" or "int4": weights in 8 or 4 bits with a scale for each group; on CPUs, Llama-shaped models
+    kernels           our own kernels on CPUs: None where possible, True always (else `Unsupported`), False never
     revision          a Hub model's branch, tag or commit
     local_files_only  True: never ask the Hub
     max_context       tokens of prompt and answer together, if less than the model's own limit
@@ -51,7 +52,8 @@ class LocalBackend:
         *,
         device: str = "auto",
         dtype: str = "auto",
-        quantize: str | None = None,
+        quantize: Literal["int8", "int4"] | None = None,
+        kernels: bool | None = None,
         revision: str | None = None,
         local_files_only: bool | None = None,
         max_context: int | None = None,
@@ -63,8 +65,10 @@ class LocalBackend:
         deterministic: bool = False,
         observe: Observer | None = None,
     ) -> None:
-        if quantize is not None:
-            raise Unsupported(f"quantize={quantize!r}: weights are not quantised yet; dtype='bfloat16' halves them.")
+        if quantize not in (None, "int8", "int4"):
+            raise ConfigError(f"quantize takes None, 'int8' or 'int4', got {quantize!r}.")
+        if kernels not in (None, True, False):
+            raise ConfigError(f"kernels takes None, True or False, got {kernels!r}.")
         check_integer(max_context, "max_context", at_least=2)
         check_integer(cache_bytes, "cache_bytes", at_least=0)
         try:
@@ -93,6 +97,8 @@ class LocalBackend:
                 reader_timeout=reader_timeout,
                 deterministic=deterministic,
             ),
+            quantize=quantize,
+            kernels=kernels,
         )
 
     @staticmethod

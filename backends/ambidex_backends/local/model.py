@@ -48,6 +48,9 @@ class Model(Protocol):
     can_rewind: bool
     """Whether caches can be cut back and forked; an architecture with a running state cannot."""
 
+    vocabulary: int
+    """V: how many ids it has embeddings for."""
+
     def open(self, ids: Sequence[int]) -> SequenceCache:
         """A cache for a sequence that begins with `ids`, holding the longest prefix of `ids[:-1]` that was kept."""
         ...

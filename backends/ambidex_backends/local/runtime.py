@@ -19,13 +19,13 @@ from .answer_form import AnswerForm
 from .engine import Engine
 from .engine_options import EngineOptions
 from .grammars import Grammars
+from .native import Quantize
 from .outbox import Outbox
 from .sampling import ModelDefaults, make_sampler
 from .scores import Scorer
 from .sequence import Sequence
 from .stops import StopMatcher
 from .tokenizer import Tokenizer
-from .transformers_model import TransformersModel
 
 DEFAULT_MAX_TOKENS = 1024
 EXTRAS = {"lenient_schema"}
@@ -58,23 +58,34 @@ class Runtime:
         max_context: int | None,
         cache_bytes: int,
         engine: EngineOptions,
+        quantize: Quantize | None = None,
+        kernels: bool | None = None,
     ) -> None:
-        loaded = weights.load(name, device=device, dtype=dtype, revision=revision, local_files_only=local_files_only)
+        loaded = weights.load(
+            name,
+            device=device,
+            dtype=dtype,
+            quantize=quantize,
+            kernels=kernels,
+            cache_bytes=cache_bytes,
+            revision=revision,
+            local_files_only=local_files_only,
+        )
         self.name = name
         self.device = loaded.device
         self.dtype = loaded.dtype
         self.tokenizer = Tokenizer(loaded.tokenizer)
-        self._embeddings = weights.embedding_rows(loaded.model)
-        self._generation: Any = loaded.model.generation_config
+        self._embeddings = loaded.embeddings
+        self._generation = loaded.generation
         self._defaults = _model_defaults(self._generation)
-        self.context_length = _context_length(loaded.model.config, max_context)
+        self.context_length = _context_length(loaded.config, max_context)
         self.template = _chat_template(loaded, self.tokenizer)
         self._format = (self.template.format if self.template is not None else None) or formats.get("hermes")
-        self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.model.config.eos_token_id)
+        self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.config.eos_token_id)
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
-        self.engine = Engine(TransformersModel(loaded.model, cache_bytes), engine)
+        self.engine = Engine(loaded.model, engine)
         self.engine_options = engine
 
     @property

@@ -23,6 +23,8 @@ class TransformersModel:
     def __init__(self, model: PreTrainedModel, cache_bytes: int) -> None:
         self._model: Any = model
         self._device = model.device
+        embeddings: Any = model.get_input_embeddings()
+        self.vocabulary = int(embeddings.weight.shape[0])
         accepted = inspect.signature(model.forward).parameters
         self._cache_name = "past_key_values" if "past_key_values" in accepted else "cache_params"
         self._takes_logits_to_keep = "logits_to_keep" in accepted

@@ -18,7 +18,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils.tqdm import tqdm
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from ambidex.errors import (
@@ -33,6 +33,10 @@ from ambidex.errors import (
     VocabMismatch,
 )
 
+from .model import Model
+from .native import Quantize, native_model
+from .transformers_model import TransformersModel
+
 POCKET = Path(__file__).parent / "pocket"
 WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -43,19 +47,30 @@ class LoadedModel:
     """A model ready to compute, with what its folder says about it."""
 
     folder: Path
-    model: PreTrainedModel
+    model: Model
+    embeddings: int  # how many ids it has embeddings for
+    config: Any  # transformers' configuration
+    generation: Any  # transformers' GenerationConfig
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
     dtype: torch.dtype
 
 
 def load(
-    name: str, *, device: str, dtype: str, revision: str | None = None, local_files_only: bool | None = None
+    name: str,
+    *,
+    device: str,
+    dtype: str,
+    quantize: Quantize | None = None,
+    kernels: bool | None = None,
+    cache_bytes: int = 0,
+    revision: str | None = None,
+    local_files_only: bool | None = None,
 ) -> LoadedModel:
     """The model `name`: "pocket", a folder, or a Hub id with an optional "@revision".
 
-    Raises `ModelNotFound`, `CorruptWeights`, `UntrustedArtifact`, `VocabMismatch`, `ModelLoadError`; for the Hub also
-    `PermissionDenied` and `ConnectError`.
+    Raises `ModelNotFound`, `CorruptWeights`, `UntrustedArtifact`, `VocabMismatch`, `ModelLoadError`, `Unsupported`; for
+    the Hub also `PermissionDenied` and `ConnectError`.
     """
     folder = find_folder(name, revision=revision, local_files_only=local_files_only)
     config = _read_config(folder)
@@ -65,25 +80,35 @@ def load(
     with _quiet_transformers(), _translated(folder):
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            config=settings,
-            dtype=kind,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-        model, report = loaded
-        _check_report(folder, report)
-        model = model.to(place).eval().requires_grad_(False)
-    _check_tokenizer(folder, embedding_rows(model), tokenizer)
-    return LoadedModel(folder, model, tokenizer, place, kind)
+        model: Model | None = native_model(folder, settings, place, kind, quantize, kernels, cache_bytes)
+        if model is None:
+            model = _transformers_model(folder, settings, place, kind, cache_bytes)
+        generation = _generation_config(folder, settings)
+    _check_tokenizer(folder, model.vocabulary, tokenizer)
+    return LoadedModel(folder, model, model.vocabulary, settings, generation, tokenizer, place, kind)
 
 
-def embedding_rows(model: PreTrainedModel) -> int:
-    """How many ids the model has embeddings for."""
-    weight: Any = model.get_input_embeddings().weight
-    return int(weight.shape[0])
+def _transformers_model(
+    folder: Path, settings: Any, place: torch.device, kind: torch.dtype, cache_bytes: int
+) -> TransformersModel:
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=settings,
+        dtype=kind,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    model, report = loaded
+    _check_report(folder, report)
+    return TransformersModel(model.to(place).eval().requires_grad_(False), cache_bytes)
+
+
+def _generation_config(folder: Path, settings: Any) -> GenerationConfig:
+    """The folder's, else what the configuration itself says."""
+    if (folder / "generation_config.json").is_file():
+        return GenerationConfig.from_pretrained(folder)
+    return GenerationConfig.from_model_config(settings)
 
 
 def find_folder(name: str, *, revision: str | None = None, local_files_only: bool | None = None) -> Path:

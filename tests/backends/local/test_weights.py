@@ -88,7 +88,7 @@ def test_sharded_weights_load(folder: Path) -> None:
     index = {"metadata": {}, "weight_map": {name: shard for shard, held in shards.items() for name in held}}
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert loading(folder).model.num_parameters() > 0
+    assert loading(folder).model.vocabulary == 384
     (folder / "model-00002.safetensors").unlink()
     with pytest.raises(ModelNotFound, match="model-00002"):
         loading(folder)

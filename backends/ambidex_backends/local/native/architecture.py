@@ -87,7 +87,7 @@ def read_architecture(config: Any) -> Architecture | None:
         return None
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     kinds = _layer_types(config)
-    names = sorted(set(kinds)) if family == "gemma3_text" else [None]
+    names: list[str | None] = [*sorted(set(kinds))] if family == "gemma3_text" else [None]
     ropes = [_rope(config, head_size, name) for name in names]
     if None in ropes or head_size % 2:
         return None

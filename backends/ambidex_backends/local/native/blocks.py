@@ -1,8 +1,8 @@
 """Keys and values in blocks of 16 tokens, shared by all sequences that begin alike (PagedAttention, 2309.06180).
 
-A block holds 16 positions of every layer. A full block is known by its tokens and the block before it, so that a later
-prompt finds the longest prefix that was ever computed. A sequence that forks shares its blocks; who writes into a
-shared block gets a copy of it first.
+A block holds 16 positions of every layer. It is known by its tokens and by what stands before it, so that a later
+prompt finds the longest prefix that is kept, to the token. A sequence that forks shares its blocks; who writes into a
+block that others hold, or may find, gets a copy of it first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SLAB_BYTES = 4 << 20
 """Memory is taken in pieces of about this size."""
 
 Content = tuple[int, tuple[int, ...]]
-"""What a full block holds: the serial number of the content before it, and its tokens."""
+"""What a block holds: the serial number of the content before it, and its tokens."""
 
 
 class Block:
@@ -43,7 +43,7 @@ class BlockPool:
         self._size = block_shape
         self._dtype = dtype
         self._free: list[Block] = []
-        self._known: dict[Content, Block] = {}
+        self._known: dict[int, dict[tuple[int, ...], Block]] = {}  # by the content before, then by tokens
         self._kept: OrderedDict[Block, None] = OrderedDict()  # known and unused, least recently used first
         self._serial = 0
         self.block_bytes = block_shape * dtype.itemsize
@@ -97,18 +97,24 @@ class BlockPool:
         return copy
 
     def name(self, block: Block, before: int, tokens: tuple[int, ...]) -> int:
-        """`block` is full: it can be found by what it holds. Its content's serial number; 0 stands before the first."""
-        content = (before, tokens)
-        if (known := self._known.get(content)) is not None:
+        """`block` can be found by these tokens. Its content's serial number; 0 stands before the first."""
+        after = self._known.setdefault(before, {})
+        if (known := after.get(tokens)) is not None:
             return known.serial
         self._serial += 1
-        block.serial, block.content = self._serial, content
-        self._known[content] = block
+        block.serial, block.content = self._serial, (before, tokens)
+        after[tokens] = block
         return block.serial
 
-    def find(self, before: int, tokens: tuple[int, ...]) -> Block | None:
-        """The block with that content, if it is still there."""
-        return self._known.get((before, tokens))
+    def find(self, before: int, tokens: tuple[int, ...]) -> tuple[Block | None, int]:
+        """The block after that content that agrees with the most of `tokens`, and with how many."""
+        after = self._known.get(before)
+        if not after:
+            return None, 0
+        if (exact := after.get(tokens)) is not None:
+            return exact, len(tokens)
+        most, best = max((_common(held, tokens), held) for held in after)
+        return (after[best], most) if most else (None, 0)
 
     def clear(self) -> None:
         """Forgets everything that is kept, and frees the memory if no sequence holds any."""
@@ -121,10 +127,18 @@ class BlockPool:
     def _forget(self, block: Block) -> None:
         """Its content can no longer be found; what came after it neither, since serial numbers are never used twice."""
         del self._kept[block]
-        assert block.content is not None
-        del self._known[block.content]
-        block.content = None
+        self.unname(block)
         self._free.append(block)
+
+    def unname(self, block: Block) -> None:
+        """It can no longer be found."""
+        assert block.content is not None
+        before, tokens = block.content
+        after = self._known[before]
+        del after[tokens]
+        if not after:
+            del self._known[before]
+        block.content = None
 
     def _allocate(self) -> None:
         count = max(1, SLAB_BYTES // self.block_bytes)
@@ -147,14 +161,15 @@ class BlockCache:
     def find(cls, pool: BlockPool, ids: Sequence[int]) -> BlockCache:
         """A cache with the longest kept prefix of `ids`, at least the last one being left to compute."""
         cache = cls(pool)
-        for start in range(0, len(ids) - BLOCK, BLOCK):
-            tokens = tuple(ids[start : start + BLOCK])
-            block = pool.find(cache._serials[-1], tokens)
+        while wanted := tuple(ids[len(cache.ids) : min(len(cache.ids) + BLOCK, len(ids) - 1)]):
+            block, common = pool.find(cache._serials[-1], wanted)
             if block is None:
                 break
             cache._append(pool.share(block))
+            cache.ids += wanted[:common]
+            if common < BLOCK:
+                break
             cache._serials.append(block.serial)
-            cache.ids += tokens
         return cache
 
     @property
@@ -171,6 +186,8 @@ class BlockCache:
         start = len(self.ids) // BLOCK
         if start < len(self._blocks):
             block = self._blocks[start]
+            if block.users == 1 and block.content == (self._serials[-1], tuple(self.ids[start * BLOCK :])):
+                self._pool.unname(block)  # what goes on from here holds the same beginning
             if block.users > 1 or block.content is not None:
                 self._blocks[start] = self._pool.copy(block)
                 self._addresses[start] = self._blocks[start].address
@@ -202,6 +219,10 @@ class BlockCache:
 
     def close(self) -> None:
         """Gives all blocks back, the last first, so that beginnings are kept longest."""
+        if tail := tuple(self.ids[(len(self._serials) - 1) * BLOCK :]):
+            block = self._blocks[len(self._serials) - 1]
+            if block.users == 1 and block.content is None:
+                self._pool.name(block, self._serials[-1], tail)
         self.truncate(0)
 
     def _append(self, block: Block) -> None:
@@ -209,3 +230,10 @@ class BlockCache:
             self._addresses = torch.cat([self._addresses, torch.empty_like(self._addresses)])
         self._addresses[len(self._blocks)] = block.address
         self._blocks.append(block)
+
+
+def _common(first: tuple[int, ...], second: tuple[int, ...]) -> int:
+    """How many tokens at the beginning are the same."""
+    return next(
+        (i for i, (one, two) in enumerate(zip(first, second, strict=False)) if one != two), min(len(first), len(second))
+    )

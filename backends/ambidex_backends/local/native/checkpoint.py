@@ -30,9 +30,7 @@ class Checkpoint:
     def tensor(self, name: str, *shape: int) -> torch.Tensor:
         """The tensor of that name. Raises `ModelLoadError` if it is missing or of another shape."""
         if name not in self._files:
-            raise ModelLoadError(
-                f"The weights in {self._folder} do not fit their config.json: missing keys: {name}."
-            )
+            raise ModelLoadError(f"The weights in {self._folder} do not fit their config.json: missing keys: {name}.")
         found: torch.Tensor = self._file(self._files[name]).get_tensor(name)
         if found.shape != shape:
             raise ModelLoadError(

@@ -65,7 +65,7 @@ def cache_folder() -> Path:
     except (OSError, RuntimeError) as error:
         raise NoKernels(f"the cache folder {base} cannot be used: {error}") from None
     if os.name == "posix" and (facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-        raise NoKernels(f"the cache folder {base} could be written by others; set AMBIDEX_CACHE to a folder of your own")
+        raise NoKernels(f"others could write into the cache folder {base}; set AMBIDEX_CACHE to a folder of your own")
     return base
 
 

@@ -38,7 +38,7 @@ class Matrix:
     """A weight `[rows, columns]`, optionally with a bias `[rows]`, padded with zeros and packed."""
 
     def __init__(self, weight: torch.Tensor, kind: Kind, bias: torch.Tensor | None = None) -> None:
-        self.kind = kind
+        self.kind: Kind = kind
         self.rows, self.columns = padded(weight.shape[0], LANES), padded(weight.shape[1], STEP)
         self._bias = None if bias is None else pad(bias.float(), (0, self.rows - bias.shape[0])).contiguous()
         self._scales: torch.Tensor | None = None

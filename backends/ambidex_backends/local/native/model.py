@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import pad
 
-from ..model import SequenceCache, Span
+from ambidex_backends.local.model import SequenceCache, Span
+
 from .architecture import Architecture
 from .blocks import BLOCK, BlockCache, BlockPool
 from .library import kernels
-from .matrix import LANES, STEP, Matrix, padded
+from .matrix import LANES, STEP, padded
 from .structs import BatchStruct, LayerStruct, ModelStruct, pointer, pointers
 from .weights import Weights
 
@@ -35,6 +35,7 @@ class NativeModel:
 
     def __init__(self, architecture: Architecture, weights: Weights, cache_bytes: int) -> None:
         self._forward = kernels().forward
+        self.vocabulary = architecture.vocabulary
         self._weights = weights
         self._architecture = shape = architecture
         half = weights.base is torch.bfloat16
@@ -147,7 +148,7 @@ class NativeModel:
             logits=pointer(logits),
         )
         self._forward(ctypes.byref(self._model), ctypes.byref(batch), ctypes.c_int(threads))
-        return logits[:, : self._architecture.vocabulary]
+        return logits[:, : self.vocabulary]
 
     def _angles(self, rope: int, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines `[rows, rotary / 2]`."""

@@ -37,7 +37,7 @@ class Weights:
     def __init__(self, shape: Architecture, checkpoint: Checkpoint, kind: Kind, base: torch.dtype) -> None:
         self._shape = shape
         self._checkpoint = checkpoint
-        self._kind = kind
+        self._kind: Kind = kind
         self.base = base
         self.final_norm = self._norm("model.norm.weight", shape.width)
         self.embedding = self._matrix("model.embed_tokens", shape.vocabulary, shape.width)
@@ -96,7 +96,8 @@ class Weights:
         ]
         bias = None
         if names[0] + ".bias" in self._checkpoint:
-            bias = torch.cat([self._checkpoint.tensor(n + ".bias", count) for n, count in zip(names, rows, strict=True)])
+            parts = zip(names, rows, strict=True)
+            bias = torch.cat([self._checkpoint.tensor(name + ".bias", count) for name, count in parts])
         return Matrix(weights[0] if len(weights) == 1 else torch.cat(weights), self._kind, bias)
 
     def _norm(self, name: str, size: int) -> torch.Tensor:
