@@ -61,7 +61,19 @@ class Repeat:
     separator: str = ""
 
 
-Grammar: TypeAlias = Text | Json | Regex | Lark | OneOf | Chain | Repeat
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Any text up to `end`, and `end`; what stands before it matches `pattern` and holds none of `without`.
+
+    A control token's spelling in `end` is that token.
+    """
+
+    end: str
+    without: tuple[str, ...] = ()
+    pattern: str = "(?s:.*)"
+
+
+Grammar: TypeAlias = Text | Json | Regex | Lark | OneOf | Chain | Repeat | Until
 
 
 def one_of(*options: str) -> OneOf:

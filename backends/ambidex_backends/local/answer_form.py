@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ambidex import formats
-from ambidex.errors import Unsupported
-from ambidex.grammar import Chain, Grammar, Json, OneOf, Repeat, Text
+from ambidex.grammar import Grammar, Json, OneOf
 from ambidex.output import form
 from ambidex.request import NamedTool, Request
 from ambidex.tools import Tool
@@ -30,7 +29,7 @@ class AnswerForm:
     @property
     def holds_calls(self) -> bool:
         """Whether calls can be demanded of this model."""
-        return formats.call_form(self.format, ()) is not None and grammars.is_installed()
+        return grammars.is_installed()
 
     def constraint(
         self, request: Request, tools: Sequence[Tool], *, starts_in_reasoning: bool, left: int
@@ -60,18 +59,8 @@ class AnswerForm:
             return wanted
         if isinstance(choice, NamedTool):
             tools = [tool for tool in tools if tool.name == choice.name]
-        calls = formats.call_form(self.format, tools)
-        if calls is None:
-            if must_call:
-                raise Unsupported(
-                    f"This model cannot be made to call a tool: answers cannot be held to calls of the form "
-                    f"{self.format.NAMES[0]!r} yet. Use tool_choice='auto'.",
-                    param="tool_choice",
-                )
-            return wanted
-        one: Grammar = Chain((Text(calls.opening), calls.body))
-        several = one if request.parallel_tool_calls is False else Repeat(one, calls.separator)
-        return several if wanted is None or must_call else OneOf((several, wanted))
+        calls = self.format.call_form(tools).whole(several=request.parallel_tool_calls is not False)
+        return calls if wanted is None or must_call else OneOf((calls, wanted))
 
     def _after_reasoning(self, begin: Callable[[int], Constraint], left: int) -> Constraint:
         closing = self.grammars.ids(self.format.REASONING[1])
@@ -85,10 +74,10 @@ class AnswerForm:
         )
 
     def _calls_once_begun(self, tools: Sequence[Tool], several: bool) -> Constraint | None:
-        calls = formats.call_form(self.format, tools) if tools and grammars.is_installed() else None
-        if calls is None:
+        calls = self.format.call_form(tools) if tools and grammars.is_installed() else None
+        if calls is None or not calls.opening:  # nothing says where calls begin
             return None
-        body = calls.body
+        body = calls.rest(several=several and not calls.stands_alone)
         return TriggeredConstraint(
             self.grammars.ids(calls.opening),
             lambda _: self.grammars.constraint(body, None),

@@ -6,14 +6,15 @@ The vocabulary is handed over once for each model (some tenths of a second); a g
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
 from ambidex.errors import MissingExtra, Unsupported
-from ambidex.grammar import Chain, Grammar, Json, Lark, OneOf, Regex, Repeat, Text
+from ambidex.grammar import Chain, Grammar, Json, Lark, OneOf, Regex, Repeat, Text, Until
 from ambidex.output import REFUSED_SCHEMA
 
 from .bounded_schema import bounded
@@ -26,6 +27,10 @@ MAX_TOKEN_BYTES = 512
 
 _JSON_FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """As `json.dumps` and most chat templates write it; free white space would let a model write nothing else."""
+
+
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+"""Characters that mean something else in a regular expression."""
 
 
 def is_installed() -> bool:
@@ -73,7 +78,7 @@ class Grammars:
 
         with self._lock:
             vocabulary = self._guided
-        written = _Lark(self._tokenizer.plain.control).write(grammar)
+        written = lark(grammar, self._tokenizer.plain.control)
         matcher = llguidance.LLMatcher(vocabulary, llguidance.LLMatcher.grammar_from_lark(written), log_level=0)
         if matcher.is_error():
             problem = matcher.get_error().partition("\n<state>")[0].strip()
@@ -137,12 +142,18 @@ class _Vocabulary:
         return self._encode(text if isinstance(text, str) else text.decode())
 
 
+def lark(grammar: Grammar, control: Mapping[str, int]) -> str:
+    """A grammar in llguidance's Lark; `control` are the control tokens by their spelling. Raises `Unsupported`."""
+    return _Lark(control).write(grammar)
+
+
 class _Lark:
     """Writes a grammar in llguidance's Lark."""
 
-    def __init__(self, control: Any) -> None:
+    def __init__(self, control: Mapping[str, int]) -> None:
         self._control = control
         self._rules: list[str] = []
+        self._terminals: dict[str, str] = {}  # names by what they are
 
     def write(self, grammar: Grammar) -> str:
         if isinstance(grammar, Lark):
@@ -163,7 +174,7 @@ class _Lark:
                 form = {**_JSON_FORM, "lenient": True} if is_checked_later else _JSON_FORM
                 return self._rule(f"%json {json.dumps({**bounded(schema), 'x-guidance': form}, ensure_ascii=False)}")
             case Regex(pattern):
-                return f"/{pattern.replace('/', chr(92) + '/')}/"
+                return f"/{_in_regex(pattern)}/"
             case OneOf(options):
                 return self._rule(" | ".join(self._expression(option) for option in options))
             case Chain(parts):
@@ -171,6 +182,8 @@ class _Lark:
             case Repeat(part, separator):
                 once = self._rule(self._expression(part))
                 return f"{once} ({self._expression(Text(separator))} {once})*" if separator else f"{once}+"
+            case Until():
+                return self._until(grammar)
             case Lark():
                 raise Unsupported(
                     "A Lark grammar stands alone: it cannot be part of another form.",
@@ -178,10 +191,40 @@ class _Lark:
                     code=REFUSED_SCHEMA,
                 )
 
+    def _until(self, until: Until) -> str:
+        """A terminal up to the first control token of the end, then the rest of it."""
+        end, *rest = (
+            pieces if (pieces := _split(until.end, tuple(self._control)))[0] not in self._control else ["", *pieces]
+        )
+        held = [f"/{_in_regex(until.pattern)}/"]
+        if until.without:
+            held.append(f"~/(?s:.*)({'|'.join(map(_escaped, until.without))})(?s:.*)/")
+        if not end:
+            held.append("/(?s:.+)/")  # a terminal is never empty
+        content = self._terminal(" & ".join(held))
+        text = self._terminal(f"{content} {json.dumps(end, ensure_ascii=False)}") if end else f"{content}?"
+        return f"{text} {self._expression(Text(''.join(rest)))}" if rest else text
+
+    def _terminal(self, body: str) -> str:
+        if body not in self._terminals:  # each costs much
+            self._terminals[body] = f"TERMINAL_{len(self._terminals)}"
+            self._rules.append(f"{self._terminals[body]}: {body}")
+        return self._terminals[body]
+
     def _rule(self, body: str) -> str:
         name = f"rule_{len(self._rules)}"
         self._rules.append(f"{name}: {body}")
         return name
+
+
+def _in_regex(pattern: str) -> str:
+    """A regular expression between Lark's slashes."""
+    return pattern.replace("/", r"\/")
+
+
+def _escaped(text: str) -> str:
+    """A text as a regular expression between Lark's slashes."""
+    return _in_regex(_SPECIAL.sub(r"\\\g<0>", text)).replace("\n", r"\n")
 
 
 def _texts(grammar: Grammar) -> list[str] | None:

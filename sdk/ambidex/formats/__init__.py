@@ -6,7 +6,7 @@ is cut, the events are the same once adjacent deltas are joined.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from ambidex.accumulator import Accumulator
@@ -74,7 +74,6 @@ __all__ = [
     "Format",
     "OfferedTools",
     "Parser",
-    "call_form",
     "detect",
     "for_template",
     "get",
@@ -119,6 +118,10 @@ class Format(Protocol):
 
         starts_in_reasoning  the prompt has opened the reasoning already
         """
+        ...
+
+    def call_form(self, tools: Sequence[Tool]) -> CallForm:
+        """What calls of `tools`, at least one, must look like."""
         ...
 
     def render_call(self, call: ToolCall) -> str:
@@ -213,12 +216,6 @@ def for_template(template_source: str, special_tokens: Collection[str] = ()) -> 
     marks are of a family whose format is not known here."""
     found = family(template_source, special_tokens)
     return _BY_NAME.get("hermes" if found is None else found)
-
-
-def call_form(format: Format, tools: Sequence[Tool]) -> CallForm | None:
-    """What a call to one of `tools` must look like in this format; None where an answer cannot be held to it yet."""
-    make: Callable[[Sequence[Tool]], CallForm] | None = getattr(format, "call_form", None)
-    return None if make is None else make(tools)
 
 
 def parse(name: str, text: str, tools: OfferedTools | None = None, *, starts_in_reasoning: bool = False) -> Assistant:

@@ -5,11 +5,12 @@ Thoughts stand in `<|inner_prefix|>`, also after text and calls. Results follow 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named, quoted
 from .call_object import Members
 from .json_calls import JSONCalls
 from .listing import compact, listed
@@ -32,6 +33,11 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '<|tools_prefix|>[{"FUNCTION_NAME": {"PARAMETER_NAME": "value"}}]<|tools_suffix|>'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_named(tools, lambda name: f"{{{quoted(name)}: ", "}")
+    return CallForm("<|tools_prefix|>", call, before="[", between=", ", closing="]<|tools_suffix|>")
 
 
 def render_call(call: ToolCall) -> str:

@@ -34,6 +34,7 @@ _ALIASES = {name: name for name in ANY} | {
     "dict": "object",
     "bool": "boolean",
 }
+_WHOLE = frozenset({"integer", "int", "long"})
 _MAX_SCHEMAS = 200
 """Schemas looked at for one argument; one that refers to itself without end allows everything."""
 
@@ -72,7 +73,7 @@ class Argument:
         if self.types is not None and not self.is_text and text not in self._enum:
             strict = "string" in self.types
             for value, repaired in _readings(text.strip(), strict=strict):
-                if _type_of(value) in self.types and (not strict or not isinstance(value, str)):
+                if kind_of(value) in self.types and (not strict or not isinstance(value, str)):
                     return json.dumps(value, ensure_ascii=False), repaired
         return json.dumps(text, ensure_ascii=False), False
 
@@ -103,7 +104,7 @@ def _found_inside(schema: Any, root: Any, keyword: str, name: str | None, left: 
         return None
     schema = cast("Mapping[str, Any]", schema)
     if isinstance(reference := schema.get("$ref"), str):
-        return _found_inside(_resolved(reference, root), root, keyword, name, left)
+        return _found_inside(resolved(reference, root), root, keyword, name, left)
     held = schema.get(keyword)
     found = held if name is None else held.get(name) if isinstance(held, Mapping) else None
     if found is None and name is not None:
@@ -121,11 +122,11 @@ def _types(schema: Any, root: Any, left: list[int], enum: set[str]) -> frozenset
         return ANY
     schema = cast("Mapping[str, Any]", schema)
     if isinstance(reference := schema.get("$ref"), str):
-        return _types(_resolved(reference, root), root, left, enum)
+        return _types(resolved(reference, root), root, left, enum)
     types = _named(schema.get("type"))
     values = [*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]
     if values:
-        types &= {_type_of(value) for value in values}
+        types &= {kind_of(value) for value in values}
         enum.update(value for value in values if isinstance(value, str))
     for keyword in ("anyOf", "oneOf"):
         if parts := _list(schema.get(keyword)):
@@ -143,18 +144,29 @@ def _named(names: Any) -> frozenset[str]:
     return ANY if None in found or not found else frozenset(name for name in found if name)
 
 
+def kinds_named(names: Any) -> dict[str, str]:
+    """What a schema's `type` says, as JSON schema's words with JSON's names of these types; all if it says nothing."""
+    listed: list[Any] = _list(names) if isinstance(names, list) else [names]
+    words = [name.lower() for name in listed if isinstance(name, str) and name.lower() in _ALIASES]
+    if not words or len(words) < len(listed):
+        return {name: name for name in sorted(ANY)}
+    return {"integer" if word in _WHOLE else _ALIASES[word]: _ALIASES[word] for word in words}
+
+
 def _list(value: Any) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 
-def _resolved(reference: str, root: Any) -> Any:
+def resolved(reference: str, root: Any) -> Any:
+    """What a local reference refers to; None if nothing."""
     found = root
     for step in reference.removeprefix("#/").split("/"):
         found = cast("Mapping[str, Any]", found).get(step) if isinstance(found, Mapping) else None
     return found
 
 
-def _type_of(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """JSON's name of a value's type; whole numbers have none of their own."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
     if isinstance(value, (int, float)):

@@ -7,11 +7,13 @@ templates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import Regex, chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .call_object import Members
 from .json_calls import JSONCalls
 from .listing import compact, listed
@@ -42,6 +44,12 @@ _FORM = (
     '<|START_ACTION|>[\n    {"tool_call_id": "0", "tool_name": "FUNCTION_NAME", '
     '"parameters": {"PARAMETER_NAME": "value"}}\n]<|END_ACTION|>'
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    number = chain('"tool_call_id": "', Regex("0|[1-9][0-9]?"), '", ')
+    call = any_object(tools, name="tool_name", arguments="parameters", first=number)
+    return CallForm("<|START_ACTION|>", call, before="[\n    ", between=",\n    ", closing="\n]<|END_ACTION|>")
 
 
 def render_call(call: ToolCall) -> str:

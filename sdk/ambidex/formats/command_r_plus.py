@@ -6,11 +6,12 @@ Results go back in `<results>`. Source: the chat template.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .call_object import Members
 from .json_calls import JSONCalls
 from .listing import listed
@@ -32,6 +33,11 @@ _FORM = (
     'Action:```json\n[\n    {\n        "tool_name": "FUNCTION_NAME",\n        "parameters": '
     '{"PARAMETER_NAME": "value"}\n    }\n]\n```'
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_object(tools, name="tool_name", arguments="parameters")
+    return CallForm("Action:```json", call, before="\n[\n    ", between=",\n    ", closing="\n]\n```")
 
 
 def render_call(call: ToolCall) -> str:

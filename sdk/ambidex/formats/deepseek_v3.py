@@ -7,11 +7,12 @@ also miss or vary the section's tag. Source: the chat templates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named
 from .json_calls import Header, JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -56,6 +57,11 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = f'{SECTION}{BEGIN}function{SEP}FUNCTION_NAME\n```json\n{{"PARAMETER_NAME": "value"}}\n```{END}{SECTION_END}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_named(tools, lambda name: f"{BEGIN}function{SEP}{name}\n```json\n", f"\n```{END}")
+    return CallForm(SECTION, call, between="\n", closing=SECTION_END)
 
 
 def render_call(call: ToolCall) -> str:

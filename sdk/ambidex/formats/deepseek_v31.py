@@ -6,16 +6,27 @@ Source: the chat template.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named
 from .deepseek_v3 import BEGIN, CALLS, END, MARKERS, REASONING, SECTION, SECTION_END, SECTION_VARIANTS, SEP
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
 
-__all__ = ["MARKERS", "NAMES", "REASONING", "STOP_TOKENS", "parser", "render_call", "render_result", "render_tools"]
+__all__ = [
+    "MARKERS",
+    "NAMES",
+    "REASONING",
+    "STOP_TOKENS",
+    "call_form",
+    "parser",
+    "render_call",
+    "render_result",
+    "render_tools",
+]
 
 NAMES = ("deepseek_v31",)
 STOP_TOKENS = ("<｜end▁of▁sentence｜>",)
@@ -30,6 +41,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = f'{SECTION}{BEGIN}FUNCTION_NAME{SEP}{{"PARAMETER_NAME": "value"}}{END}{SECTION_END}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm(SECTION, any_named(tools, lambda name: f"{BEGIN}{name}{SEP}", END), closing=SECTION_END)
 
 
 def render_call(call: ToolCall) -> str:

@@ -7,16 +7,20 @@ Results go back between `<function_results>` tags, in the order of the calls. So
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from ambidex.grammar import Grammar, chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
 from .argument_types import ANY, STRING
+from .call_form import CallForm, named
 from .listing import compact, listed
 from .opening_tags import ATTRIBUTES
 from .tagged_calls import TaggedCalls
 from .turn_parser import TurnGrammar
+from .value_form import members, stated_value
 
 NAMES = ("deepseek_v32",)
 STOP_TOKENS = ("<｜end▁of▁sentence｜>",)
@@ -63,6 +67,25 @@ def form(name: str) -> str:
         f"</｜DSML｜invoke>\n</｜DSML｜{name}>\n\n"
         'string="true" for text, which is written as it is; "false" for everything else, which is JSON.'
     )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return section_form(tools, "function_calls")
+
+
+def section_form(tools: Sequence[Tool], name: str) -> CallForm:
+    """The calls of a section of this name."""
+
+    def call(tool: Tool) -> Grammar:
+        def one(key: str, schema: Any) -> Grammar:
+            def tag(kind: str) -> str:
+                return f'<｜DSML｜parameter name="{key}" string="{"true" if kind == "string" else "false"}">'
+
+            return stated_value(schema, tool.parameters, tag, "</｜DSML｜parameter>\n", ("｜DSML｜",))
+
+        return chain(f'<｜DSML｜invoke name="{tool.name}">\n', members(tool, one), "</｜DSML｜invoke>\n")
+
+    return CallForm(f"<｜DSML｜{name}>", named(tools, call), before="\n", closing=f"</｜DSML｜{name}>")
 
 
 def render_call(call: ToolCall) -> str:

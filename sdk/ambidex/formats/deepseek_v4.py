@@ -5,12 +5,13 @@ Results go back as `<tool_result>` blocks in a user's turn, in the order of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
 from . import deepseek_v32
+from .call_form import CallForm
 from .listing import listed
 
 NAMES = ("deepseek_v4",)
@@ -19,6 +20,10 @@ REASONING = deepseek_v32.REASONING
 MARKERS = (*deepseek_v32.MARKERS, "<tool_result>", "</tool_result>")
 
 parser = deepseek_v32.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return deepseek_v32.section_form(tools, "tool_calls")
 
 
 def render_call(call: ToolCall) -> str:

@@ -5,15 +5,17 @@ A call of a tool that was not offered is text. Source: the readers of this form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .json_calls import JSONCalls
 from .listing import listed, texts
 from .opening_tags import ATTRIBUTES
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("dots",)
@@ -37,6 +39,18 @@ _GRAMMAR = TurnGrammar(calls=_CALLS.openings(), reasoning=(REASONING,), stop_tok
 parser = _GRAMMAR.parser
 
 _FORM = f'{_OPENING}<invoke name="FUNCTION_NAME"><parameter name="PARAMETER_NAME">value</parameter></invoke>{_CLOSING}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f'<invoke name="{name}">',
+        end="</invoke>",
+        argument=lambda key: f'<parameter name="{key}">',
+        argument_end="</parameter>",
+        without=(_OPENING, _CLOSING, "<invoke", "</invoke>", "<parameter", "</parameter>"),
+    )
+    return CallForm(_OPENING, call, closing=_CLOSING)
 
 
 def render_call(call: ToolCall) -> str:

@@ -5,11 +5,13 @@ Results go back in `<tool_output>`. Source: the chat template and its readers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from . import hermes
+from .call_form import CallForm
 from .json_calls import JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -27,6 +29,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '<tool_call>\n{"name": "FUNCTION_NAME", "arguments": {"PARAMETER_NAME": "value"}}\n</tool_call>'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return hermes.call_form(tools)
 
 
 def render_call(call: ToolCall) -> str:

@@ -5,11 +5,12 @@ Also a form that Llama 3 is asked for. Results are in the order of the calls. So
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named
 from .json_calls import Header, JSONCalls
 from .listing import compact, listed
 from .python_code import PythonCode
@@ -36,6 +37,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '<function=FUNCTION_NAME>{"PARAMETER_NAME": "value"}</function>'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("<function=", any_named(tools, lambda name: f"{name}>", "</function>"), between="<function=")
 
 
 def render_call(call: ToolCall) -> str:

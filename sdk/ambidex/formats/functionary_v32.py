@@ -6,11 +6,12 @@ chat template.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named
 from .headings import LineHeading
 from .json_calls import JSONCalls
 from .listing import compact, listed
@@ -29,6 +30,10 @@ _GRAMMAR = TurnGrammar(calls={">>>": _RECIPIENT}, stop_tokens=STOP_TOKENS, first
 parser = _GRAMMAR.parser
 
 _FORM = '>>>FUNCTION_NAME\n{"PARAMETER_NAME": "value"}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("", any_named(tools, lambda name: f"{name}\n"), between="\n>>>")
 
 
 def render_call(call: ToolCall) -> str:

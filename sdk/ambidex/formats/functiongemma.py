@@ -6,13 +6,16 @@ they are. Source: the peers' templates and tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, named
 from .listing import listed
 from .literal_calls import LiteralCalls, written_literal
+from .literal_form import LiteralForm
 from .turn_parser import TurnGrammar
 
 NAMES = ("functiongemma",)
@@ -25,6 +28,11 @@ _GRAMMAR = TurnGrammar(
     calls={_OPENING: LiteralCalls(_CLOSING, _QUOTE)}, reasoning=(REASONING,), stop_tokens=STOP_TOKENS
 )
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    form = LiteralForm(_QUOTE, (_OPENING, _CLOSING, _QUOTE))
+    return CallForm(_OPENING, chain(named(tools, form.call), _CLOSING), between=_OPENING)
 
 
 def render_call(call: ToolCall) -> str:

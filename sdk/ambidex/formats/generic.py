@@ -7,11 +7,13 @@ form for templates without tools.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .json_calls import JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -31,6 +33,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '{"tool_call": {"name": "FUNCTION_NAME", "arguments": {"PARAMETER_NAME": "value"}}}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("", chain('{"tool_call": ', any_object(tools), "}"), between=None)
 
 
 def render_call(call: ToolCall) -> str:

@@ -7,20 +7,23 @@ in the order of the calls. Source: the chat templates of these models.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .json_calls import JSONCalls
 from .listing import listed, texts
 from .opening_tags import Header
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("glm47", "ling3", "poolside_v1")
 STOP_TOKENS = ("<|user|>", "<|observation|>", "<|endoftext|>", "</assistant>")
 REASONING = ("<think>", "</think>")
+CALL_TAGS = ("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "<tool_call>", "</tool_call>")
 MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", *REASONING)
 
 
@@ -51,6 +54,18 @@ _GRAMMAR = TurnGrammar(calls=CALLS.openings(), reasoning=(REASONING,), stop_toke
 parser = _GRAMMAR.parser
 
 _FORM = "<tool_call>FUNCTION_NAME<arg_key>ARGUMENT_NAME</arg_key><arg_value>value</arg_value></tool_call>"
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: name,
+        end="</tool_call>",
+        argument=lambda key: f"<arg_key>{key}</arg_key><arg_value>",
+        argument_end="</arg_value>",
+        without=CALL_TAGS,
+    )
+    return CallForm("<tool_call>", call, between="<tool_call>")
 
 
 def render_call(call: ToolCall) -> str:

@@ -7,12 +7,13 @@ The recipient stands before or behind the channel, which may be any one; the kin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.events import ReasoningDelta
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named
 from .json_calls import Header
 from .listing import compact, listed
 from .message_parser import MessageGrammar, Route
@@ -47,6 +48,11 @@ parser = _GRAMMAR.parser
 _FORM = (
     '<|channel|>commentary to=functions.FUNCTION_NAME <|constrain|>json<|message|>{"PARAMETER_NAME": "value"}<|call|>'
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_named(tools, lambda name: f" to=functions.{name} <|constrain|>json<|message|>", "<|call|>")
+    return CallForm("<|channel|>commentary", call, between=None)
 
 
 def render_call(call: ToolCall) -> str:

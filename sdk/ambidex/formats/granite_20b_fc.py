@@ -5,11 +5,13 @@ An array is no call. Source: the chat template.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .json_calls import JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -27,6 +29,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '<function_call> {"name": "FUNCTION_NAME", "arguments": {"PARAMETER_NAME": "value"}}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("<function_call>", chain(" ", any_object(tools)), between="\n<function_call>")
 
 
 def render_call(call: ToolCall) -> str:

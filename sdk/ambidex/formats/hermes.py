@@ -15,7 +15,7 @@ from ambidex.grammar import chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
-from .call_form import CallForm, any_call
+from .call_form import CallForm, any_object
 from .json_calls import JSONCalls
 from .turn_parser import TurnGrammar
 
@@ -33,7 +33,7 @@ parser = _GRAMMAR.parser
 
 
 def call_form(tools: Sequence[Tool]) -> CallForm:
-    return CallForm("<tool_call>", chain("\n", any_call(tools), "\n</tool_call>"), separator="\n")
+    return CallForm("<tool_call>", chain("\n", any_object(tools), "\n</tool_call>"), between="\n<tool_call>")
 
 
 def render_call(call: ToolCall) -> str:

@@ -7,15 +7,17 @@ In the released template every tag carries a suffix, `<tool_calls:opensource>`; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .glm47 import key_header
 from .listing import listed, texts
 from .opening_tags import Header
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("hunyuan_v3",)
@@ -57,6 +59,18 @@ _FORM = (
     "<tool_calls>\n<tool_call>FUNCTION_NAME<tool_sep>\n<arg_key>ARGUMENT_NAME</arg_key>\n<arg_value>value</arg_value>\n"
     "</tool_call>\n</tool_calls>"
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f"<tool_call>{name}<tool_sep>\n",
+        end="</tool_call>\n",
+        argument=lambda key: f"<arg_key>{key}</arg_key>\n<arg_value>",
+        argument_end="</arg_value>\n",
+        without=("<arg_key", "</arg_key", "<arg_value", "</arg_value", "<tool_call", "</tool_call", "<tool_sep"),
+    )
+    return CallForm("<tool_calls>", call, before="\n", closing="</tool_calls>")
 
 
 def render_call(call: ToolCall) -> str:

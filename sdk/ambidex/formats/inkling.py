@@ -6,11 +6,13 @@ inside. Source: the readers of this form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import Grammar, chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object, named
 from .call_object import Members
 from .headings import TaggedHeading
 from .json_calls import JSONCalls
@@ -43,6 +45,13 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = f'{_MESSAGE}FUNCTION_NAME{_CALL}{{"name": "FUNCTION_NAME", "args": {{"PARAMETER_NAME": "value"}}}}{_END}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    def call(tool: Tool) -> Grammar:
+        return chain(f"{tool.name}{_CALL}", any_object([tool], arguments="args"), _END)
+
+    return CallForm("", named(tools, call), between=_MESSAGE)
 
 
 def render_call(call: ToolCall) -> str:

@@ -5,11 +5,12 @@ The answer begins with a space. Results are matched by name. Source: the chat te
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .json_calls import JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -29,6 +30,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '<tool_calls>[{"name": "FUNCTION_NAME", "arguments": {"PARAMETER_NAME": "value"}}]</tool_calls>'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("<tool_calls>", any_object(tools), before="[\n    ", between=",\n    ", closing="\n]</tool_calls>")
 
 
 def render_call(call: ToolCall) -> str:

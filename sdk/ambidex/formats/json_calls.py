@@ -223,7 +223,7 @@ class JSONBlock:
         if self._complete is None:
             self._begin_block()
         else:
-            self._is_odd |= not self._is_list or self._gap != ","
+            self._is_odd |= self._gap not in ((",",) if self._is_list else ("", ";") if not form.closing else ())
             self._finish_call()
             self._raw = [] if form.unsure else [self._opening]
             self._is_named = False

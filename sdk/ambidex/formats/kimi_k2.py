@@ -6,11 +6,13 @@ back with the result. Source: the chat template.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import Grammar, Regex, chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named
 from .json_calls import Header, JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -47,6 +49,13 @@ def call_id(name: str, index: int) -> str:
 
 
 _FORM = f'{_SECTION}{_BEGIN}functions.FUNCTION_NAME:0{_ARGUMENTS}{{"PARAMETER_NAME": "value"}}{_END}{_SECTION_END}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    def call(name: str) -> Grammar:
+        return chain(f"{_BEGIN}functions.{name}:", Regex("0|[1-9][0-9]{0,2}"), _ARGUMENTS)
+
+    return CallForm(_SECTION, any_named(tools, call, _END), closing=_SECTION_END)
 
 
 def render_call(call: ToolCall) -> str:

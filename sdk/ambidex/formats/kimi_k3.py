@@ -9,16 +9,20 @@ Values are typed in band; attributes have XML's entities, values have none. Resu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from ambidex.grammar import Grammar, Regex, chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
 from .argument_types import ANY
+from .call_form import CallForm, named
 from .listing import compact, listed
 from .opening_tags import Header
 from .tagged_calls import TaggedCalls
 from .turn_parser import TurnGrammar
+from .value_form import members, stated_value
 
 NAMES = ("kimi_k3",)
 STOP_TOKENS = ("<|end_of_msg|>", "<|im_end|>")
@@ -84,6 +88,21 @@ def _section(name: str, arguments: Mapping[str, object]) -> str:
     written = "".join(_argument(key, value) for key, value in arguments.items())
     call = f'<|open|>call tool="{_attribute(name)}" index="1"<|sep|>{written}{_close("call")}'
     return f"{_open('tools')}{call}{_close('tools')}"
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    def call(tool: Tool) -> Grammar:
+        def one(key: str, schema: Any) -> Grammar:
+            def tag(kind: str) -> str:
+                return f'<|open|>argument key="{_attribute(key)}" type="{kind}"<|sep|>'
+
+            without = ("<|open|>", "<|close|>", "<|sep|>")
+            return stated_value(schema, tool.parameters, tag, _close("argument"), without)
+
+        header = chain(f'<|open|>call tool="{_attribute(tool.name)}" index="', Regex("[1-9][0-9]?"), '"<|sep|>')
+        return chain(header, members(tool, one), _close("call"))
+
+    return CallForm(_open("tools"), named(tools, call), closing=_close("tools"))
 
 
 def render_call(call: ToolCall) -> str:

@@ -7,14 +7,16 @@ beginning of an answer the list alone is read as well, for the opening tag gets 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .json_calls import JSONCalls
 from .listing import listed
 from .pythonic_calls import PythonicCalls, pythonic
+from .pythonic_form import any_python_call
 from .turn_parser import TurnGrammar
 
 NAMES = ("lfm2",)
@@ -34,6 +36,10 @@ _GRAMMAR = TurnGrammar(
     stop_tokens=STOP_TOKENS,
 )
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm(_OPENING, any_python_call(tools), before="[", between=", ", closing=f"]{_CLOSING}")
 
 
 def render_call(call: ToolCall) -> str:

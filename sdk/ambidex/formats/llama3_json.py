@@ -7,11 +7,12 @@ Results go back in a turn of `ipython`, as JSON. Source: the chat templates and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .call_object import Members
 from .functionary_v31 import CALLS
 from .json_calls import JSONCalls
@@ -35,6 +36,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '{"name": "FUNCTION_NAME", "parameters": {"PARAMETER_NAME": "value"}}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("", any_object(tools, arguments="parameters"), between="; ")
 
 
 def render_call(call: ToolCall) -> str:

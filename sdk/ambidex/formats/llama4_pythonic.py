@@ -4,15 +4,17 @@ earlier calls as JSON objects with `parameters`, so these are read too. Source: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .call_object import Members
 from .json_calls import JSONCalls
 from .listing import compact, listed
 from .pythonic_calls import PythonicCalls, pythonic
+from .pythonic_form import any_python_call
 from .turn_parser import TurnGrammar
 
 NAMES = ("llama4_pythonic",)
@@ -29,6 +31,10 @@ _GRAMMAR = TurnGrammar(
     stop_tokens=STOP_TOKENS,
 )
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("", any_python_call(tools), before="[", between=", ", closing="]")
 
 
 def render_call(call: ToolCall) -> str:

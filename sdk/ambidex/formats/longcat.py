@@ -5,11 +5,13 @@ Source: the peers' tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .glm47 import key_header, name_header
 from .json_calls import JSONCalls
 from .listing import compact, listed
@@ -33,6 +35,10 @@ _CALLS = TaggedCalls(
 )
 _GRAMMAR = TurnGrammar(calls=_CALLS.openings(), reasoning=(REASONING, ("<think>", "</think>")), stop_tokens=STOP_TOKENS)
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm(_OPENING, chain(any_object(tools), _CLOSING), between=f"\n{_OPENING}")
 
 
 def render_call(call: ToolCall) -> str:

@@ -8,14 +8,16 @@ peers' tests.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .listing import listed, texts
 from .opening_tags import Header
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("minicpm5",)
@@ -39,6 +41,18 @@ _CALLS = TaggedCalls(
 )
 _GRAMMAR = TurnGrammar(calls=_CALLS.openings(), reasoning=(REASONING,), stop_tokens=STOP_TOKENS)
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f'="{name}">',
+        end="</function>",
+        argument=lambda key: f'<param name="{key}">',
+        argument_end="</param>",
+        without=("<function", "</function>", "<param", "</param>", "<![CDATA["),
+    )
+    return CallForm("<function name", call, between="<function name")
 
 
 def render_call(call: ToolCall) -> str:

@@ -6,14 +6,16 @@ reasoning back while it works. Source: the chat template.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .listing import listed, texts
 from .opening_tags import ATTRIBUTES
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("minimax_m2",)
@@ -37,6 +39,18 @@ _FORM = (
     '<minimax:tool_call>\n<invoke name="FUNCTION_NAME">\n<parameter name="PARAMETER_NAME">value</parameter>\n'
     "</invoke>\n</minimax:tool_call>"
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f'<invoke name="{name}">\n',
+        end="</invoke>\n",
+        argument=lambda key: f'<parameter name="{key}">',
+        argument_end="</parameter>\n",
+        without=("<parameter", "</parameter>", "<invoke", "</invoke>", *MARKERS),
+    )
+    return CallForm("<minimax:tool_call>", call, before="\n", closing="</minimax:tool_call>")
 
 
 def render_call(call: ToolCall) -> str:

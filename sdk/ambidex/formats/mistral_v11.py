@@ -6,11 +6,13 @@ arguments. Results name the call's id, in v13 they are in the order of the calls
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import Grammar, OneOf, Regex, Text, chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_named
 from .json_calls import Header, JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -41,6 +43,13 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '[TOOL_CALLS]FUNCTION_NAME[ARGS]{"PARAMETER_NAME": "value"}'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    def header(name: str) -> Grammar:
+        return chain(name, OneOf((chain("[CALL_ID]", Regex("[a-zA-Z0-9]{9}")), Text(""))), "[ARGS]")
+
+    return CallForm("[TOOL_CALLS]", any_named(tools, header), between="[TOOL_CALLS]")
 
 
 def render_call(call: ToolCall) -> str:

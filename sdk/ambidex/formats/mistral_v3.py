@@ -5,11 +5,13 @@ There is no end tag: the array ends it. Results name the call's id. Source: mist
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ambidex.grammar import Regex, chain
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .call_object import Members
 from .json_calls import JSONCalls
 from .listing import compact, listed
@@ -26,6 +28,11 @@ _GRAMMAR = TurnGrammar(calls={"[TOOL_CALLS]": _CALLS}, stop_tokens=STOP_TOKENS)
 parser = _GRAMMAR.parser
 
 _FORM = '[TOOL_CALLS][{"name": "FUNCTION_NAME", "arguments": {"PARAMETER_NAME": "value"}, "id": "000000000"}]'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    id = chain(', "id": "', Regex("[a-zA-Z0-9]{9}"), '"')
+    return CallForm("[TOOL_CALLS]", any_object(tools, last=id), before="[", between=", ", closing="]")
 
 
 def render_call(call: ToolCall) -> str:

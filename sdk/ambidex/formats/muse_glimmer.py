@@ -6,16 +6,18 @@ Only a message to a tool calls it: the same tags in a message to the user are te
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.events import ReasoningDelta
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .listing import listed, texts
 from .message_parser import MessageGrammar, Route
 from .opening_tags import ATTRIBUTES
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 
 NAMES = ("muse_glimmer",)
 STOP_TOKENS = ("<|eot|>",)
@@ -55,6 +57,18 @@ _FORM = (
     '<atem:invoke name="FUNCTION_NAME">\n<atem:parameter name="PARAMETER_NAME">value</atem:parameter>\n'
     "</atem:invoke>\n</atem:function_calls>"
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f' to={name}<|message|><atem:function_calls>\n<atem:invoke name="{name}">\n',
+        end="</atem:invoke>\n</atem:function_calls>",
+        argument=lambda key: f'<atem:parameter name="{key}">',
+        argument_end="</atem:parameter>\n",
+        without=("<atem:", "</atem:", *MARKERS),
+    )
+    return CallForm("", call, between="<|eom|><|start|>assistant")
 
 
 def render_call(call: ToolCall) -> str:

@@ -5,11 +5,12 @@ Results go back as an array in `<TOOL_RESPONSE>`, in the order of the calls. Sou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .json_calls import JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -24,6 +25,10 @@ _GRAMMAR = TurnGrammar(calls={"<TOOLCALL>": _CALLS}, reasoning=(REASONING,), sto
 parser = _GRAMMAR.parser
 
 _FORM = '<TOOLCALL>[{"name": "FUNCTION_NAME", "arguments": {"PARAMETER_NAME": "value"}}]</TOOLCALL>'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("<TOOLCALL>", any_object(tools), before="[", between=", ", closing="]</TOOLCALL>")
 
 
 def render_call(call: ToolCall) -> str:

@@ -6,13 +6,15 @@ Python's and JSON's literals mix, and names may be Python's keywords. Results go
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .listing import listed
 from .pythonic_calls import PythonicCalls, pythonic
+from .pythonic_form import any_python_call
 from .turn_parser import TurnGrammar
 
 NAMES = ("olmo3",)
@@ -25,6 +27,10 @@ _GRAMMAR = TurnGrammar(
     calls={_OPENING: PythonicCalls(closing=(_CLOSING,))}, reasoning=(REASONING,), stop_tokens=STOP_TOKENS
 )
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm(_OPENING, any_python_call(tools), between="\n", closing=_CLOSING)
 
 
 def render_call(call: ToolCall) -> str:

@@ -8,13 +8,15 @@ that belong to a sibling's form are dropped. Results go back as JSON. Source: th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .listing import listed
 from .pythonic_calls import PythonicCalls, pythonic
+from .pythonic_form import any_python_call
 from .turn_parser import TurnGrammar
 
 NAMES = ("pythonic",)
@@ -27,6 +29,10 @@ _GRAMMAR = TurnGrammar(
     calls={"[": PythonicCalls(bare=True)}, reasoning=(REASONING,), dropped=_AROUND, stop_tokens=STOP_TOKENS
 )
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("", any_python_call(tools), before="[", between=", ", closing="]")
 
 
 def render_call(call: ToolCall) -> str:

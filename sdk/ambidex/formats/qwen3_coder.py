@@ -8,15 +8,17 @@ Results go back as `<tool_response>` blocks, in the order of the calls. Source: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .json_calls import JSONCalls
 from .listing import listed, texts
 from .opening_tags import AFTER_EQUALS
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("qwen3_coder", "nemotron3", "step3p5")
@@ -41,6 +43,18 @@ parser = _GRAMMAR.parser
 _FORM = (
     "<tool_call>\n<function=FUNCTION_NAME>\n<parameter=PARAMETER_NAME>\nvalue\n</parameter>\n</function>\n</tool_call>"
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f"\n<function={name}>\n",
+        end="</function>\n</tool_call>",
+        argument=lambda key: f"<parameter={key}>\n",
+        argument_end="\n</parameter>\n",
+        without=("<parameter=", "</parameter>", "<function=", "</function>", "<tool_call>", "</tool_call>"),
+    )
+    return CallForm("<tool_call>", call, between="\n<tool_call>")
 
 
 def render_call(call: ToolCall) -> str:

@@ -9,13 +9,14 @@ for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.events import Event, ReasoningDelta, TextDelta
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
 from .call_events import CallEvents, OfferedTools, offered
+from .call_form import CallForm, any_named
 from .call_object import CallObject, Members
 from .listing import compact, listed
 from .turn_parser import Space, StopToken
@@ -204,6 +205,10 @@ class _Input:
         self._calls.start(self._name)
         self._calls.arguments(written)
         self._calls.complete(repaired=True, raw=raw)
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("", any_named(tools, lambda name: f"Action: {name}\nAction Input: "), between=None)
 
 
 def render_call(call: ToolCall) -> str:

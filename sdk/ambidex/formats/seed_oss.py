@@ -6,14 +6,16 @@ the reasoning is text. Results go back in a turn of their own. Source: the chat 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .listing import listed, texts
 from .opening_tags import AFTER_EQUALS
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("seed_oss",)
@@ -38,6 +40,18 @@ _FORM = (
     "<seed:tool_call>\n<function=FUNCTION_NAME>\n<parameter=PARAMETER_NAME>value</parameter>\n"
     "</function>\n</seed:tool_call>"
 )
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f"\n<function={name}>\n",
+        end="</function>\n</seed:tool_call>",
+        argument=lambda key: f"<parameter={key}>\n",
+        argument_end="\n</parameter>\n",
+        without=("<parameter=", "</parameter>", "<function=", "</function>", "<seed:tool_call>", "</seed:tool_call>"),
+    )
+    return CallForm("<seed:tool_call>", call, between="\n<seed:tool_call>")
 
 
 def render_call(call: ToolCall) -> str:

@@ -4,14 +4,16 @@ DeepSeek's kind of control tokens, each call behind `function<｜tool_sep｜>`. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm
 from .listing import listed, texts
 from .opening_tags import ATTRIBUTES
 from .tagged_calls import TaggedCalls
+from .tagged_form import any_tagged
 from .turn_parser import TurnGrammar
 
 NAMES = ("step3",)
@@ -33,6 +35,18 @@ _CALLS = TaggedCalls(
 )
 _GRAMMAR = TurnGrammar(calls={_OPENING: _CALLS}, reasoning=(REASONING,), stop_tokens=STOP_TOKENS)
 parser = _GRAMMAR.parser
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    call = any_tagged(
+        tools,
+        start=lambda name: f'{_CALL}<steptml:invoke name="{name}">',
+        end=f"</steptml:invoke>{_CALL_END}",
+        argument=lambda key: f'<steptml:parameter name="{key}">',
+        argument_end="</steptml:parameter>",
+        without=(*MARKERS, "<steptml:", "</steptml:"),
+    )
+    return CallForm(_OPENING, call, closing=_CLOSING)
 
 
 def render_call(call: ToolCall) -> str:

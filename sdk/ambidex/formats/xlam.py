@@ -6,11 +6,12 @@ Nothing marks a bare call but its members, so that another array stays text. Sou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ambidex.messages import ToolCall, ToolResult
 from ambidex.tools import Tool
 
+from .call_form import CallForm, any_object
 from .json_calls import JSONCalls
 from .listing import compact, listed
 from .turn_parser import TurnGrammar
@@ -35,6 +36,10 @@ _GRAMMAR = TurnGrammar(
 parser = _GRAMMAR.parser
 
 _FORM = '[{"name": "FUNCTION_NAME", "arguments": {"PARAMETER_NAME": "value"}}]'
+
+
+def call_form(tools: Sequence[Tool]) -> CallForm:
+    return CallForm("", any_object(tools), before="[", between=", ", closing="]")
 
 
 def render_call(call: ToolCall) -> str:
