@@ -150,6 +150,7 @@ class Agent(AgentSettings[T]):
         try:
             with self._opened(request) as stream:
                 stop.tell(stream.cancel)
+                stream.start()
                 for event in stream:
                     if isinstance(event, Finished):
                         record.answered(run, event)

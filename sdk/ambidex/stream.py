@@ -102,6 +102,9 @@ class EventStream(StreamState[E]):
     `source` yields events, the last of them `Finished`. `on_cancel`, if given, makes the source end soon (called
     from any thread); without it a cancelled source is closed before its next event. `output` is the request's: the
     last event gets a value of it, where the answer's text is one.
+
+    start  has a source that asks a server ask now, and wait until the answer begins; else the first event does that.
+           What goes wrong is raised by the next event. Of a source that is asked already it does nothing.
     """
 
     def __init__(
@@ -114,6 +117,9 @@ class EventStream(StreamState[E]):
     ) -> None:
         super().__init__(on_cancel, watcher, output)
         self._source = source
+        # The source's own, however many streams it is wrapped in: that keeps the way to the network short.
+        self.start: Callable[[], None] = getattr(source, "start", _is_started)
+        self._is_new = True
 
     def __next__(self) -> E:
         if self._ended:
@@ -122,6 +128,9 @@ class EventStream(StreamState[E]):
             self.close()
             return self._cancelled_end()
         try:
+            if self._is_new:
+                self._is_new = False
+                self.start()
             event = self._accept(next(self._source))
         except StopIteration:
             self.close()
@@ -261,6 +270,10 @@ def with_fitting_value(event: Finished, output: Any) -> Finished:
     return event
 
 
+def _is_started() -> None:
+    pass
+
+
 def as_ambidex_error(error: Exception) -> AmbidexError:
     """The error itself if it is ours, else one that says what the backend raised."""
     if isinstance(error, AmbidexError):
@@ -273,6 +286,7 @@ def as_ambidex_error(error: Exception) -> AmbidexError:
 def collect(stream: EventStream[Any]) -> Reply[Any]:
     """Reads the stream to its end; the whole reply. Raises what the stream raises."""
     with stream:
+        stream.start()
         for _ in stream:
             pass
     return stream.reply

@@ -5,14 +5,18 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 
 FIRST_ADDRESS_SECONDS = 1.0
 """For each address of a name but the last: a dead first one must not use up the time for connecting."""
 
 
 def look_up(host: str, port: int) -> Future[list[str]]:
-    """The addresses of `host`, each once, in the system's order. Fails with `OSError` (`socket.gaierror`)."""
+    """The addresses of `host`, each once, in the system's order. Fails with `OSError` (`socket.gaierror`).
+
+    `give_up` ends the wait for it.
+    """
     found: Future[list[str]] = Future()
     found.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only be no longer waited for
     if _is_address(host):
@@ -22,13 +26,26 @@ def look_up(host: str, port: int) -> Future[list[str]]:
     def work() -> None:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.set_result(list(dict.fromkeys(str(answer[4][0]) for answer in answers)))
+            addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
         except BaseException as problem:
-            found.set_exception(problem)
+            _fail(found, problem)
+        else:
+            with suppress(InvalidStateError):
+                found.set_result(addresses)
 
     # A daemon, and no pool's: nobody can stop a look-up, so nobody may have to wait for it either.
     threading.Thread(target=work, name="ambidex-dns", daemon=True).start()
     return found
+
+
+def give_up(found: Future[list[str]]) -> None:
+    """Nobody waits for this look-up any more. From any thread."""
+    _fail(found, TimeoutError())
+
+
+def _fail(found: Future[list[str]], problem: BaseException) -> None:
+    with suppress(InvalidStateError):  # it ended in something else before
+        found.set_exception(problem)
 
 
 def seconds_for(number: int, of: int, left: float) -> float:

@@ -41,9 +41,9 @@ class _Tries:
         self._has_place = False
         self._is_committed = False
 
-    def abort(self) -> None:
+    def cancel(self) -> None:
         """Ends a waiting `next` at once. From any thread."""
-        self._attempts.abort()
+        self._attempts.request()
 
     def _given(self, event: Event) -> Event:
         if not self._is_committed:
@@ -52,16 +52,13 @@ class _Tries:
         notify(self._observe, event)
         return event
 
-    def _failed(self, error: AmbidexError) -> None:
-        """Raises the error, unless the answer may be asked for again."""
+    def _is_final(self, error: AmbidexError) -> bool:
+        """Whether this is the end; else the answer is asked for again."""
         self._reading = None
-        try:
-            if self._is_committed:
-                raise error
-            self._attempts.failed(error)
-        except AmbidexError as final:
-            notify(self._observe, final)
-            raise
+        if not self._is_committed and self._attempts.may_go_on(error):
+            return False
+        notify(self._observe, error)
+        return True
 
     def _leave(self) -> None:
         if self._has_place:
@@ -70,7 +67,7 @@ class _Tries:
 
 
 class Answer(_Tries):
-    """The sync source: an iterator that `close` may end at any time, also before its first event."""
+    """The sync source: an iterator that `close` may end at any time. It asks when its first event is asked for."""
 
     def __init__(
         self,
@@ -79,29 +76,44 @@ class Answer(_Tries):
         attempts: Attempts,
         limiter: Limiter,
         observe: Observer | None,
+        first_plan: Plan | None = None,
     ) -> None:
-        """Waits for a place. Raises `DeadlineExceeded` where none came free."""
+        """`first_plan` is that of the first try, where it is made already."""
         super().__init__(http, attempts, limiter, observe)
         self._plan = plan
+        self._first_plan = first_plan
         self._response: Response | None = None
-        limiter.enter(attempts.remaining)
-        self._has_place = True
+        self._failure: AmbidexError | None = None
+        self._is_over = False
 
-    @property
-    def is_open(self) -> bool:
-        return self._reading is not None
-
-    def opened(self, response: Response, reader: Reader) -> None:
-        """The answer has begun."""
-        self._response, self._reading = response, Reading(response, reader)
+    def start(self) -> None:
+        """Asks, unless it has, until a server answers. What goes wrong is raised by the next event."""
+        while self._reading is None and self._failure is None and not self._is_over:
+            try:
+                if not self._has_place:
+                    self._limiter.enter(self._attempts.remaining, self._attempts)
+                    self._has_place = True
+                self._attempts.begin()
+                plan, self._first_plan = self._first_plan or self._plan(), None
+                self._response = self._http.open(plan.ask, self._attempts.new_call())
+                self._reading = Reading(self._response, plan.reader)
+            except AmbidexError as error:
+                self._failure = error if self._is_final(error) else None
 
     def __next__(self) -> Event:
         while True:
+            self.start()
+            if self._failure is not None:
+                self._is_over, failure, self._failure = True, self._failure, None
+                raise failure
+            if self._reading is None:
+                raise StopIteration
             try:
-                event = self._next_event()
+                event = self._next_event(self._reading)
             except AmbidexError as error:
                 self._close_response()
-                self._failed(error)
+                if self._is_final(error):
+                    raise
             else:
                 if event is None:
                     raise StopIteration
@@ -111,16 +123,12 @@ class Answer(_Tries):
         return self
 
     def close(self) -> None:
+        self._is_over = True
         self._close_response()
         self._leave()
 
-    def _next_event(self) -> Event | None:
-        if self._reading is None:
-            self._attempts.begin()
-            plan = self._plan()
-            self.opened(self._http.open(plan.ask, self._attempts.new_call()), plan.reader)
-        reading, response = self._reading, self._response
-        assert reading is not None
+    def _next_event(self, reading: Reading) -> Event | None:
+        response = self._response
         assert response is not None
         if reading.needs_more():
             reading.begin_wait()
@@ -142,7 +150,7 @@ class Answer(_Tries):
 
 
 class AsyncAnswer(_Tries):
-    """The async twin; the request is sent when the first event is asked for."""
+    """The async twin."""
 
     def __init__(
         self,
@@ -162,7 +170,8 @@ class AsyncAnswer(_Tries):
                 event = await self._next_event()
             except AmbidexError as error:
                 await self._close_response()
-                self._failed(error)
+                if self._is_final(error):
+                    raise
             else:
                 if event is None:
                     raise StopAsyncIteration
@@ -177,7 +186,7 @@ class AsyncAnswer(_Tries):
 
     async def _next_event(self) -> Event | None:
         if not self._has_place:
-            await self._limiter.aenter(self._attempts.remaining)
+            await self._limiter.aenter(self._attempts.remaining, self._attempts)
             self._has_place = True
         if self._reading is None:
             await self._attempts.abegin()

@@ -8,7 +8,6 @@ total counts from the beginning, and what is idle is measured per event, not per
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,8 @@ from typing import Any
 
 from ambidex.decoding import check_number
 from ambidex.errors import DeadlineExceeded, DeadlineKind, Phase
+
+from .cancelling import Cancelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +38,37 @@ class Timeouts:
             check_number(getattr(self, name), f"{name}_timeout", above=0.0)
 
 
-class Call:
-    """The state of one exchange on the network. Thread-safe where another thread has business: `abort`.
+class Call(Cancelling):
+    """The state of one exchange on the network. Thread-safe where another thread has business: `request` to end it.
 
     phase, sent, received   how far it came
     streams                 its answer has begun, and is a stream
     is_new_connection       it was opened for this exchange
     proxied, tunnels        it goes over a proxy; through a tunnel that the proxy is asked for first
+    proxy_over_tls          the proxy itself is reached over TLS
     server_says_retry       what the answer's `x-should-retry` says
     """
 
     def __init__(self, timeouts: Timeouts, seconds: float, began: float | None = None) -> None:
         """`seconds` is the limit for all of it since `began` (`time.monotonic`; None: now)."""
+        super().__init__()
         now = time.monotonic()
         self.phase: Phase = "dns"
         self.sent = False
         self.streams = False
-        self.aborted = False
         self.is_new_connection = False
         self.proxied = False
         self.tunnels = False
+        self.proxy_over_tls = False
         self.received = False
         self.server_says_retry: bool | None = None
         self._reaches_server = True
+        self._secures_proxy = False
         self._timeouts = timeouts
         self._began = now if began is None else began
         self._limits: dict[DeadlineKind, float] = {"total": seconds, "connect": timeouts.connect}
         self._ends: dict[DeadlineKind, float] = {"total": self._began + seconds, "connect": now + timeouts.connect}
         self._socket: Any = None
-        self._lock = threading.Lock()
 
     @property
     def elapsed(self) -> float:
@@ -80,6 +83,7 @@ class Call:
         """A new connection is made."""
         self.is_new_connection = True
         self._reaches_server = not self.tunnels
+        self._secures_proxy = self.tunnels and self.proxy_over_tls
 
     def exchanges(self) -> None:
         """Bytes of HTTP travel: from here on the wait is for the answer, unless they only ask a proxy for a tunnel."""
@@ -92,7 +96,7 @@ class Call:
         self.phase = "tls"
         self.sent = self.received = False
         yield
-        self._reaches_server = True
+        self._reaches_server, self._secures_proxy = not self._secures_proxy, False
 
     def expect_event(self, first: bool) -> None:
         """Now begins the wait for an event; the caller's own time between two does not count as idle."""
@@ -108,32 +112,44 @@ class Call:
         """Seconds that the next wait may take; 0 or less: none are left."""
         return min(self._ends.values()) - time.monotonic()
 
+    def seconds(self, error: type[Exception]) -> float:
+        """The same. Raises `error` if none are left."""
+        seconds = self.remaining()
+        if seconds <= 0:
+            raise error
+        return seconds
+
     def expired(self) -> DeadlineExceeded:
         """The error for a wait that ended without anything: which limit it was."""
         kind = min(self._ends, key=lambda name: self._ends[name])
         limit = self._limits[kind]
         return DeadlineExceeded(f"{_WHAT_PASSED[kind]} {limit:g} s. {_WHAT_TO_DO[kind]}", kind=kind, limit=limit)
 
+    def holds(self, connection: Any) -> None:
+        """Until `ends` it may be shut, which ends what waits for it."""
+        with self._lock:
+            self._socket = connection
+            if self.is_requested:
+                _shut(connection)
+
     def begins(self, connection: Any, phase: Phase) -> None:
-        """A read or write, until `ends`; only then may `abort` touch the socket: afterwards it may serve others."""
+        """A read or write, until `ends`; afterwards the socket may serve others."""
         self.exchanges()
         self.phase = phase
         self.sent = self.sent or phase == "write"
-        with self._lock:
-            self._socket = connection
-            if self.aborted:
-                _shut(connection)
+        self.holds(connection)
 
     def ends(self) -> None:
         with self._lock:
             self._socket = None
 
-    def abort(self) -> None:
+    def request(self) -> None:
         """Ends every wait of this call at once. From any thread."""
         with self._lock:
-            self.aborted = True
+            self.is_requested = True
             if self._socket is not None:
                 _shut(self._socket)
+        super().request()
 
 
 def _shut(connection: Any) -> None:

@@ -131,9 +131,10 @@ class Http:
     def _route(self, ask: Ask, call: Call) -> None:
         call.proxied = self._proxy is not None
         call.tunnels = call.proxied and ask.url.startswith("https:")
+        call.proxy_over_tls = self._proxy is not None and self._proxy.is_over_tls
 
     def _client(self) -> httpx.Client:
-        self._check_open()
+        self.check_open()
         client = self._clients.get(os.getpid())
         if client is None:
             from .connection import Client
@@ -143,7 +144,7 @@ class Http:
         return client
 
     def _async_client(self) -> httpx.AsyncClient:
-        self._check_open()
+        self.check_open()
         loop = asyncio.get_running_loop()
         client = self._async_clients.get(loop)
         if client is None:
@@ -155,7 +156,8 @@ class Http:
             client = self._async_clients[loop] = AsyncClient(self._proxy)
         return client
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises `BackendClosed`."""
         if self._closed:
             raise BackendClosed("The backend was closed: connect again.")
 

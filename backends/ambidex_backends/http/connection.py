@@ -1,15 +1,14 @@
 """Under httpx: each wait on the network asks the `Call` first, and keys are attached here, at the last layer.
 
 httpcore hands the `timeout` extension of a request on to its network backend as it is. We give it the `Call` in place
-of a number, and this backend asks it before every single read, write and connect.
+of a number, and our backends (`network.py`, `async_network.py`) ask it before every single read, write and connect.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -17,184 +16,13 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from .addresses import look_up, seconds_for
-from .call import Call
+from .async_network import AsyncGuard
+from .network import Guard
 from .proxy import Proxy
 from .secret import Credentials, origin_of
 
 MAX_IDLE_CONNECTIONS = 20
 KEEP_ALIVE_SECONDS = 30.0
-MAX_HELD_BYTES = 16 * 1024
-
-
-class Guard(httpcore.NetworkBackend):
-    """The sync network."""
-
-    def __init__(self) -> None:
-        self._network = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """By the first address that answers; look-up and all of them together within the connect limit."""
-        call = _call(timeout)
-        call.connects()
-        try:
-            addresses = look_up(host, port).result(_seconds(call, httpcore.ConnectTimeout))
-        except TimeoutError:
-            raise httpcore.ConnectTimeout from None
-        except OSError as problem:
-            raise httpcore.ConnectError(str(problem)) from problem
-        call.phase = "connect"
-        for number, address in enumerate(addresses):
-            seconds = seconds_for(number, len(addresses), _seconds(call, httpcore.ConnectTimeout))
-            try:
-                return GuardedStream(self._network.connect_tcp(address, port, seconds, local_address, socket_options))
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if number == len(addresses) - 1:
-                    raise
-        raise httpcore.ConnectError("the name has no address")
-
-
-class GuardedStream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-        self._socket = stream.get_extra_info("socket")
-        self._held = b""
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        call = _call(timeout)
-        if self._held:
-            self.write(b"", timeout)
-        call.begins(self._socket, "read")
-        try:
-            data = self._stream.read(max_bytes, _seconds(call, httpcore.ReadTimeout))
-        finally:
-            call.ends()
-        call.received |= bool(data)
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Small pieces are held until the empty one with which httpcore ends a body: they leave in one packet."""
-        if buffer and len(self._held) + len(buffer) <= MAX_HELD_BYTES:
-            self._held += buffer
-            return
-        held, self._held = self._held, b""
-        for piece in (held, buffer):
-            if piece:
-                self._send(piece, _call(timeout))
-
-    def _send(self, piece: bytes, call: Call) -> None:
-        call.begins(self._socket, "write")
-        try:
-            self._stream.write(piece, _seconds(call, httpcore.WriteTimeout))
-        finally:
-            call.ends()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        call = _call(timeout)
-        with call.securing():
-            seconds = _seconds(call, httpcore.ConnectTimeout)
-            return GuardedStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-class AsyncGuard(httpcore.AsyncNetworkBackend):
-    """The async twin of `Guard`."""
-
-    def __init__(self) -> None:
-        self._network = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        call = _call(timeout)
-        call.connects()
-        try:
-            # Not wait_for: on Python 3.11 it swallows a cancel that comes when the future is just done.
-            async with asyncio.timeout(_seconds(call, httpcore.ConnectTimeout)):
-                addresses = await asyncio.wrap_future(look_up(host, port))
-        except TimeoutError:
-            raise httpcore.ConnectTimeout from None
-        except OSError as problem:
-            raise httpcore.ConnectError(str(problem)) from problem
-        call.phase = "connect"
-        for number, address in enumerate(addresses):
-            seconds = seconds_for(number, len(addresses), _seconds(call, httpcore.ConnectTimeout))
-            try:
-                return AsyncGuardedStream(
-                    await self._network.connect_tcp(address, port, seconds, local_address, socket_options)
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if number == len(addresses) - 1:
-                    raise
-        raise httpcore.ConnectError("the name has no address")
-
-
-class AsyncGuardedStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._socket = stream.get_extra_info("socket")
-        self._held = b""
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        call = _call(timeout)
-        if self._held:
-            await self.write(b"", timeout)
-        call.begins(self._socket, "read")
-        try:
-            data = await self._stream.read(max_bytes, _seconds(call, httpcore.ReadTimeout))
-        finally:
-            call.ends()
-        call.received |= bool(data)
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if buffer and len(self._held) + len(buffer) <= MAX_HELD_BYTES:
-            self._held += buffer
-            return
-        held, self._held = self._held, b""
-        for piece in (held, buffer):
-            if piece:
-                await self._send(piece, _call(timeout))
-
-    async def _send(self, piece: bytes, call: Call) -> None:
-        call.begins(self._socket, "write")
-        try:
-            await self._stream.write(piece, _seconds(call, httpcore.WriteTimeout))
-        finally:
-            call.ends()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        call = _call(timeout)
-        with call.securing():
-            seconds = _seconds(call, httpcore.ConnectTimeout)
-            return AsyncGuardedStream(await self._stream.start_tls(ssl_context, server_hostname, seconds))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 class _Answer(httpx.Response):
@@ -315,7 +143,7 @@ _POOL: dict[str, Any] = {
 def _of(proxy: Proxy) -> dict[str, Any]:
     """What httpcore wants to know of it."""
     revealed = None if proxy.credentials is None else tuple(secret.reveal() for secret in proxy.credentials)
-    secured = {"proxy_ssl_context": _tls()} if proxy.address.startswith("https:") else {}
+    secured = {"proxy_ssl_context": _tls()} if proxy.is_over_tls else {}
     return {"proxy_url": proxy.address, "proxy_auth": revealed, **secured}
 
 
@@ -353,14 +181,3 @@ def _with_credentials(request: httpx.Request) -> httpcore.Request:
 def _tls() -> ssl.SSLContext:
     """Made once: it reads hundreds of certificates. SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
     return httpx.create_ssl_context()
-
-
-def _call(timeout: object) -> Call:
-    return cast(Call, timeout)  # what client.py has put into the request's `timeout` extension
-
-
-def _seconds(call: Call, error: type[httpcore.TimeoutException]) -> float:
-    seconds = call.remaining()
-    if seconds <= 0:
-        raise error
-    return seconds

@@ -11,7 +11,9 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 
-from ambidex.errors import DeadlineExceeded
+from ambidex.errors import DeadlineExceeded, StreamInterrupted
+
+from .cancelling import Cancelling
 
 BURST_SECONDS = 6.0
 """A backend that was idle may begin so many seconds' worth of requests at once."""
@@ -28,13 +30,14 @@ class Limiter:
         self._next = 0.0
         self._lock = threading.Lock()
 
-    def enter(self, seconds: float) -> None:
-        """Waits so long for a place; `leave` gives it back. Raises `DeadlineExceeded`."""
+    def enter(self, seconds: float, cancelling: Cancelling) -> None:
+        """Waits so long for a place; `leave` gives it back. Raises `DeadlineExceeded`, or `StreamInterrupted`."""
         place = self._ask()
         if place is None:
             return
         try:
-            place.result(max(0.0, seconds))
+            with cancelling.woken_by(lambda: self._give_up(place)):
+                place.result(max(0.0, seconds))
         except TimeoutError:
             if not self._withdraw(place):
                 raise self._no_place(seconds) from None
@@ -43,14 +46,15 @@ class Limiter:
                 self.leave()
             raise
 
-    async def aenter(self, seconds: float) -> None:
+    async def aenter(self, seconds: float, cancelling: Cancelling) -> None:
         """The async twin of `enter`."""
         place = self._ask()
         if place is None:
             return
         try:
-            async with asyncio.timeout(max(0.0, seconds)):
-                await asyncio.shield(asyncio.wrap_future(place))
+            with cancelling.woken_by(lambda: self._give_up(place)):
+                async with asyncio.timeout(max(0.0, seconds)):
+                    await asyncio.shield(asyncio.wrap_future(place))
         except TimeoutError:
             if not self._withdraw(place):
                 raise self._no_place(seconds) from None
@@ -91,11 +95,18 @@ class Limiter:
             self._waiting.append(place)
             return place
 
+    def _give_up(self, place: Future[None]) -> None:
+        """Whoever waits for it is told that the stream was cancelled, unless the place came first."""
+        with self._lock:
+            if not place.done():
+                self._waiting.remove(place)
+                place.set_exception(StreamInterrupted("The stream was cancelled.", phase="connect", sent=False))
+
     def _withdraw(self, place: Future[None]) -> bool:
         """No longer waits; whether the place had come meanwhile."""
         with self._lock:
             if place.done():
-                return True
+                return place.exception() is None
             self._waiting.remove(place)
             return False
 

@@ -17,6 +17,10 @@ class Proxy:
     address: str
     credentials: tuple[Secret, Secret] | None
 
+    @property
+    def is_over_tls(self) -> bool:
+        return self.address.startswith("https:")
+
     @classmethod
     def from_url(cls, url: str) -> Proxy:
         """Of "http(s)://[user:password@]host:port". Raises `ConfigError`, which never shows the address."""

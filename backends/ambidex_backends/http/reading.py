@@ -105,7 +105,7 @@ class Reading:
         return None
 
     def _check_cancelled(self) -> None:
-        if self.call.aborted and not self.over:
+        if self.call.is_requested and not self.over:
             self.fail(StreamInterrupted("The stream was cancelled.", phase="read", sent=True))
 
     def _take_event(self, event: ServerSentEvent) -> None:

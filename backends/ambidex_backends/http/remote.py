@@ -28,9 +28,6 @@ BATCH_CONCURRENCY = 8
 LOOKUP_SECONDS = 5.0
 """What an optional question may take: the request goes on without its answer."""
 
-PATIENCE = 1.0
-"""Seconds: a longer wait for the next try is left to the stream, which can be cancelled."""
-
 
 class Connection(TypedDict):
     """The options that both backends have, as their constructors pass them on."""
@@ -77,31 +74,22 @@ class RemoteBackend:
         raise NotImplementedError
 
     def stream(self, request: Request, /) -> EventStream:
-        """Sends the request and returns when the server begins to answer, or a longer wait for another try begins.
+        """The request is sent when the first event is asked for, so that it can be cancelled from the beginning.
 
-        Raises what was wrong before that (`Unsupported`, `AuthenticationError`, ...); the stream raises what goes
-        wrong later.
+        Raises what is known to be wrong before anything is posted (`Unsupported`, `BackendClosed`, ...).
         """
         notify(self._observe, request)
-        attempts, answer = self._attempts(request.timeout), None
+        attempts = self._attempts(request.timeout)
         try:
-            answer = Answer(
-                self._http, lambda: self._planned(request, attempts), attempts, self._limiter, self._observe
-            )
-            while not answer.is_open and attempts.wait <= PATIENCE:
-                try:
-                    attempts.begin()
-                    plan = self._planned(request, attempts)
-                    answer.opened(self._http.open(plan.ask, attempts.new_call()), plan.reader)
-                except AmbidexError as error:
-                    attempts.failed(error)
-        except BaseException as error:
-            if answer is not None:
-                answer.close()
-            if isinstance(error, AmbidexError):
-                notify(self._observe, error)
+            self._http.check_open()
+            plan = self._plan_at_once(request, attempts)
+        except AmbidexError as error:
+            notify(self._observe, error)
             raise
-        return EventStream(answer, on_cancel=answer.abort, output=request.output)
+        answer = Answer(
+            self._http, lambda: self._planned(request, attempts), attempts, self._limiter, self._observe, plan
+        )
+        return EventStream(answer, on_cancel=answer.cancel, output=request.output)
 
     def astream(self, request: Request, /) -> AsyncEventStream:
         """The async twin; the request is sent when the first event is asked for."""
@@ -110,7 +98,7 @@ class RemoteBackend:
         answer = AsyncAnswer(
             self._http, lambda: self._aplanned(request, attempts), attempts, self._limiter, self._observe
         )
-        return AsyncEventStream(answer, on_cancel=answer.abort, output=request.output)
+        return AsyncEventStream(answer, on_cancel=answer.cancel, output=request.output)
 
     def batch(self, requests: Sequence[Request], /) -> list[Reply[Any] | AmbidexError]:
         """Each request's reply, or the error that it ended in, in their order; `BATCH_CONCURRENCY` at a time."""
@@ -137,6 +125,11 @@ class RemoteBackend:
         """The async twin of `close`: also the connections of this event loop."""
         if last_release(self):
             await self._http.aclose()
+
+    def _plan_at_once(self, request: Request, attempts: Attempts) -> Plan | None:
+        """The plan, so that what the server cannot honour is refused at once; None where it must answer first."""
+        question = self._question(request)
+        return None if question is not None and not question.optional else self._planned(request, attempts)
 
     def _planned(self, request: Request, attempts: Attempts) -> Plan:
         """The plan, after the server was asked what must be known for it, or would be good to know."""
@@ -176,7 +169,8 @@ class RemoteBackend:
                 attempts.begin()
                 return self._http.json(question, attempts.new_call())
             except AmbidexError as error:
-                attempts.failed(error)
+                if not attempts.may_go_on(error):
+                    raise
 
     async def _afetch(self, question: Ask) -> Any:
         """The async twin of `_fetch`."""
@@ -186,7 +180,8 @@ class RemoteBackend:
                 await attempts.abegin()
                 return await self._http.ajson(question, attempts.new_call())
             except AmbidexError as error:
-                attempts.failed(error)
+                if not attempts.may_go_on(error):
+                    raise
 
     def _attempts(self, timeout: float | None) -> Attempts:
         return Attempts(

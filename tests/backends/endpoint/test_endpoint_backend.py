@@ -125,7 +125,7 @@ def test_several_models_are_listed(models: tuple[str, ...], listed: str) -> None
     with chat_server(lambda body: text("a"), models=models) as url:
         backend = EndpointBackend(url)
         with pytest.raises(errors.ConfigError, match=listed):
-            backend.stream(HI)
+            collect(backend.stream(HI))
         backend.close()
 
 

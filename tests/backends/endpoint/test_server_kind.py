@@ -149,7 +149,7 @@ def test_a_question_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
         backend = EndpointBackend(url)
         assert collect(backend.stream(HELD)).text == "1"
         with pytest.raises(DeadlineExceeded):
-            EndpointBackend(url.removesuffix("#m"), timeout=0.3, max_attempts=1).stream(PLAIN)
+            collect(EndpointBackend(url.removesuffix("#m"), timeout=0.3, max_attempts=1).stream(PLAIN))
         backend.close()
 
 

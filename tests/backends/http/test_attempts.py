@@ -291,8 +291,9 @@ def test_a_stream_has_a_place_until_it_ends(ask: Ask) -> None:
     with server.running() as url:
         backend = EndpointBackend(f"{url}#m", max_concurrency=1)
         held = backend.stream(HI)
+        held.start()
         with pytest.raises(errors.DeadlineExceeded) as caught:
-            backend.stream(Request([User("hi")], timeout=0.1))
+            collect(backend.stream(Request([User("hi")], timeout=0.1)))
         assert caught.value.kind == "pool"
         held.close()
         assert collect(backend.stream(HI)).text == "fine"
@@ -307,7 +308,7 @@ def test_a_refused_request_gives_its_place_back() -> None:
         backend = EndpointBackend(f"{url}#m", max_concurrency=1)
         for _ in range(3):
             with pytest.raises(errors.InvalidRequest):
-                backend.stream(HI)
+                collect(backend.stream(HI))
         assert collect(backend.stream(HI)).text == "fine"
         backend.close()
 

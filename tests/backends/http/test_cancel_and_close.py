@@ -134,8 +134,36 @@ def test_breaking_out_closes_the_connection(stalling: tuple[Stalling, EndpointBa
 
 def test_closing_a_stream_that_was_never_read_closes_the_connection(stalling: tuple[Stalling, EndpointBackend]) -> None:
     script, backend = stalling
-    backend.stream(HI).close()
+    stream = backend.stream(HI)
+    stream.start()
+    stream.start()
+    stream.close()
     assert script.gone.wait(10)
+
+
+def test_nothing_is_sent_before_it_is_asked_for_nor_after_the_end(stalling: tuple[Stalling, EndpointBackend]) -> None:
+    script, backend = stalling
+    unread, closed, cancelled = (backend.stream(HI) for _ in range(3))
+    closed.close()
+    closed.start()
+    assert list(closed) == []
+    cancelled.cancel()
+    assert [type(event) for event in cancelled] == [Finished]
+    assert not script.arrived.is_set()
+    unread.start()
+    assert script.arrived.wait(10)
+    unread.close()
+
+
+def test_what_goes_wrong_at_the_start_is_raised_by_the_first_event() -> None:
+    with chat_server(lambda body: lambda exchange: exchange.reply(401, {"error": "no"})) as url:
+        backend = EndpointBackend(f"{url}#m")
+        stream = backend.stream(HI)
+        stream.start()
+        with pytest.raises(errors.AuthenticationError):
+            next(stream)
+        assert list(stream) == []
+        backend.close()
 
 
 def test_a_stream_outlives_its_backends_name() -> None:

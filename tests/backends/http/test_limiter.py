@@ -12,26 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ambidex import errors
+from ambidex_backends.http.cancelling import Cancelling
 from ambidex_backends.http.limiter import BURST_SECONDS, Limiter
 
 
 def test_without_limits_nobody_waits() -> None:
     limiter = Limiter()
     for _ in range(1000):
-        limiter.enter(0.0)
+        limiter.enter(0.0, Cancelling())
     assert limiter.delay(1.0) == 0.0
 
 
 def test_who_finds_no_place_in_time_is_told_which_limit_it_was() -> None:
     limiter = Limiter(max_concurrency=1)
-    limiter.enter(0.0)
+    limiter.enter(0.0, Cancelling())
     began = time.monotonic()
     with pytest.raises(errors.DeadlineExceeded, match="max_concurrency") as caught:
-        limiter.enter(0.05)
+        limiter.enter(0.05, Cancelling())
     assert 0.04 < time.monotonic() - began < 5
     assert caught.value.kind == "pool"
     limiter.leave()
-    limiter.enter(0.0)  # who gave up takes no place
+    limiter.enter(0.0, Cancelling())  # who gave up takes no place
 
 
 def test_threads_and_tasks_share_the_places() -> None:
@@ -46,7 +47,7 @@ def test_threads_and_tasks_share_the_places() -> None:
 
     def thread() -> None:
         for _ in range(20):
-            limiter.enter(60)
+            limiter.enter(60, Cancelling())
             count(1)
             time.sleep(0.0005)
             count(-1)
@@ -54,7 +55,7 @@ def test_threads_and_tasks_share_the_places() -> None:
 
     async def task() -> None:
         for _ in range(20):
-            await limiter.aenter(60)
+            await limiter.aenter(60, Cancelling())
             count(1)
             await asyncio.sleep(0.0005)
             count(-1)
@@ -75,10 +76,10 @@ def test_threads_and_tasks_share_the_places() -> None:
 def test_first_come_first_served() -> None:
     async def run() -> list[int]:
         limiter, order = Limiter(max_concurrency=1), list[int]()
-        await limiter.aenter(1)
+        await limiter.aenter(1, Cancelling())
 
         async def wait(number: int) -> None:
-            await limiter.aenter(60)
+            await limiter.aenter(60, Cancelling())
             order.append(number)
             limiter.leave()
 
@@ -96,7 +97,7 @@ def test_cancelled_waiters_lose_no_place() -> None:
         limiter, chance = Limiter(max_concurrency=2), random.Random(3)
 
         async def use() -> None:
-            await limiter.aenter(60)
+            await limiter.aenter(60, Cancelling())
             try:
                 await asyncio.sleep(chance.random() / 1000)
             finally:
@@ -110,9 +111,9 @@ def test_cancelled_waiters_lose_no_place() -> None:
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         for _ in range(2):
-            await limiter.aenter(0)  # both are free
+            await limiter.aenter(0, Cancelling())  # both are free
         with pytest.raises(errors.DeadlineExceeded):
-            await limiter.aenter(0)
+            await limiter.aenter(0, Cancelling())
 
     asyncio.run(run())
 

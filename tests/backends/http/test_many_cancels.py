@@ -200,6 +200,10 @@ def end_sync(backend: EndpointBackend, how: str, delay: float, cancellers: Cance
         if how == "close":
             time.sleep(delay)
             return "closed"
+        if how == "start":
+            cancellers.cancel(stream, delay)
+            stream.start()
+            return "closed"
         for event in stream:
             if how == "break" and time.monotonic() > end:
                 return "broke out"
@@ -213,6 +217,7 @@ def cancel_sync(server: StallingServer, count: int, seed: int) -> Counter[str]:
     failures: list[BaseException] = []
     backends = {name: EndpointBackend(server.url(name)) for name in set(BEHAVIOURS) - {"none"}}
     backends["half"] = EndpointBackend(server.url("half"), max_concurrency=2)
+    backends["none"] = EndpointBackend("http://127.0.0.1:9/v1#m")
 
     def worker(number: int) -> None:
         draw = random.Random(seed + number)
@@ -220,9 +225,8 @@ def cancel_sync(server: StallingServer, count: int, seed: int) -> Counter[str]:
         try:
             with Cancellers() as cancellers:
                 for _ in range(count // 4):
-                    # Before the head of the answer has come, the sync side gives nothing that could be cancelled.
-                    behaviour = draw.choice(("quick", "head", "half", "drip", "cut", "silent"))
-                    how = "deadline" if behaviour == "silent" else draw.choice(("thread", "close", "break", "deadline"))
+                    behaviour = draw.choice(BEHAVIOURS)
+                    how = draw.choice(("thread", "thread", "start", "close", "break", "deadline"))
                     try:
                         delay = draw.random() ** 3 * LONGEST_DELAY
                         mine[end_sync(backends[behaviour], how, delay, cancellers)] += 1

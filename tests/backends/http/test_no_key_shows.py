@@ -123,6 +123,7 @@ def test_the_response_that_a_stream_holds_has_no_key() -> None:
     with chat_server(lambda body: [chunk({"content": "a"}, "stop")]) as url:
         backend = EndpointBackend(f"{url}#m", api_key=KEY)
         stream = backend.stream(REQUEST)
+        stream.start()
         import httpx
 
         requests = [item for item in gc.get_objects() if type(item) is httpx.Request and str(item.url).startswith(url)]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import ssl
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -14,8 +18,9 @@ from ambidex.messages import User
 from ambidex.reply import Reply
 from ambidex.request import Request
 from ambidex.stream import acollect, collect
-from ambidex.testing.faults import FaultProxy
+from ambidex.testing.faults import FaultProxy, FaultServer
 from ambidex_backends.endpoint import EndpointBackend
+from ambidex_backends.http import connection
 
 HI = Request([User("hi")], timeout=20)
 PASSWORD = "pass word/1"  # a space and a slash have to be quoted in an address
@@ -106,3 +111,69 @@ def test_a_server_behind_it_that_fails_is_the_servers_failure(ask: Ask) -> None:
         pytest.raises(errors.AuthenticationError),
     ):
         ask(f"{url}/v1", proxy=proxy.url)
+
+
+# A proxy that is itself reached over TLS: TLS inside of TLS.
+
+
+@contextmanager
+def secured_proxy(context: ssl.SSLContext) -> Generator[str]:
+    """Opens tunnels, over TLS; on an event loop, for a TLS socket serves one thread at a time."""
+    port: Future[int] = Future()
+    over: list[Callable[[], object]] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        host, _, number = head.split()[1].decode().rpartition(":")
+        there, back = await asyncio.open_connection(host, int(number))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            await asyncio.gather(copy(reader, back), copy(there, writer))
+        finally:
+            for side in (back, writer):
+                side.transport.abort()
+
+    async def run() -> None:
+        end = asyncio.Event()
+        async with await asyncio.start_server(tunnel, "127.0.0.1", 0, ssl=context) as server:
+            loop = asyncio.get_running_loop()
+            over.append(lambda: loop.call_soon_threadsafe(end.set))
+            port.set_result(server.sockets[0].getsockname()[1])
+            await end.wait()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.sleep(0.05)  # an aborted transport closes its socket in the loop's next turn
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{port.result(10)}"
+    finally:
+        over[0]()
+        thread.join(10)
+
+
+def test_a_proxy_that_is_reached_over_tls(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("trustme")
+    long = text(*("é" * 5000 for _ in range(20)))  # more than one record of TLS each
+    with FaultServer() as server:
+        route = server.route("tls_ok", long)
+        trusting = ssl.create_default_context(cafile=server.certificate_authority)
+        monkeypatch.setattr(connection, "_tls", lambda: trusting)
+        with secured_proxy(server._certificates.context("tls")) as proxy:
+            assert ask(route.base_url, proxy=proxy).text == "Hello, world"
+            assert ask(route.base_url, proxy=proxy).text == "é" * 100_000
+            with pytest.raises(errors.TLSError):
+                ask(server.route("tls_unknown_authority").base_url, proxy=proxy)
+            with pytest.raises(errors.DeadlineExceeded) as caught:
+                ask(server.route("tls_stall").base_url, proxy=proxy, connect_timeout=0.3, max_attempts=1)
+    assert caught.value.kind == "connect"

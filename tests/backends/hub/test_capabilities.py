@@ -357,7 +357,7 @@ def test_directly_needs_a_provider_that_serves_chats(monkeypatch: pytest.MonkeyP
         for name, kind in (("groq", Unsupported), ("together", NotFound)):
             backend = hub.backend(f"org/m:{name}", direct=True)
             with pytest.raises(kind):
-                backend.stream(PLAIN)
+                collect(backend.stream(PLAIN))
             backend.close()
         assert not [exchange for exchange in hub.seen if exchange.method == "POST"]
 

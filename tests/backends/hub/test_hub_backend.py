@@ -12,7 +12,7 @@ import pytest
 import respx
 from tests.servers import Exchange, chat_server, serve, text
 
-from ambidex import errors
+from ambidex import Chat, errors
 from ambidex.backend import Retrying
 from ambidex.decoding import Sampling
 from ambidex.messages import User
@@ -159,7 +159,7 @@ def test_refusals(
     router.post(ROUTER).mock(return_value=httpx.Response(status, json=body, headers={"x-request-id": "r-9", **headers}))
     backend = HubBackend("org/m:groq", token=KEY, max_attempts=1)
     with pytest.raises(kind) as caught:
-        backend.stream(HI)
+        collect(backend.stream(HI))
     backend.close()
     assert body["error"].rstrip(".") in str(caught.value)
     assert (caught.value.status, caught.value.request_id, caught.value.provider) == (status, "r-9", "groq")
@@ -258,11 +258,11 @@ def test_raw_prompts_on_hf_inference(router: respx.MockRouter, hub: respx.Route)
 def test_raw_prompts_where_nobody_takes_them(hub: respx.Route) -> None:
     backend = HubBackend("org/m:groq", token=KEY)
     with pytest.raises(errors.Unsupported, match="org/m:together"):
-        backend.stream(Request(prompt="x"))
+        collect(backend.stream(Request(prompt="x")))
     backend.close()
     backend = HubBackend("org/m:cerebras", token=KEY)
     with pytest.raises(errors.NotFound, match="does not serve"):
-        backend.stream(Request(prompt="x"))
+        collect(backend.stream(Request(prompt="x")))
     backend.close()
 
 
@@ -281,7 +281,7 @@ def test_observers_see_the_request_every_event_retries_and_the_error() -> None:
         assert seen == [HI, *events]
         seen.clear()
         with pytest.raises(errors.ServerError) as caught:
-            backend.stream(Request([User("bad")]))
+            collect(backend.stream(Request([User("bad")])))
         assert [type(item) for item in seen[1:]] == [Retrying, errors.ServerError]
         assert seen[-1] is caught.value
         backend.close()
@@ -305,10 +305,12 @@ def frames_to_send(monkeypatch: pytest.MonkeyPatch, act: Any) -> int:
     return max(counts)
 
 
-def test_two_frames_of_ours_on_the_way_to_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_frames_of_ours_on_the_way_to_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
     with chat_server(lambda body: text("a")) as url:
         backend = HubBackend("org/m", base_url=url)
-        assert frames_to_send(monkeypatch, lambda: collect(backend.stream(HI))) <= 2
+        assert frames_to_send(monkeypatch, lambda: collect(backend.stream(HI))) <= 3
+        assert frames_to_send(monkeypatch, lambda: Chat(backend).ask("hi")) <= 4
+        assert frames_to_send(monkeypatch, lambda: list(Chat(backend).stream("hi"))) <= 4
         backend.close()
 
 
