@@ -5,16 +5,27 @@ A heuristic, not a proof: what it leads to is tried out on a copy of the grammar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TypeAlias
 
-import torch
+import numpy as np
+import numpy.typing as npt
+
+Place: TypeAlias = int
+OUTSIDE, INSIDE, ESCAPED = range(3)
+"""Where a JSON text ends: outside of strings, inside of one, or there behind a backslash."""
+
+Allowed: TypeAlias = npt.NDArray[np.bool_]
+"""Which ids may follow [V]."""
 
 _OUTSIDE = {
     "}": 3.0,
     "]": 3.0,
     ")": 1.0,
-    ",": 2.0,
-    '"': -0.5,
+    ",": -1.0,  # where something more must come, nothing else is allowed
+    '"': -2.5,
     "{": -1.0,
     "[": -1.0,
     "(": -1.0,
@@ -22,49 +33,72 @@ _OUTSIDE = {
     "+": -2.0,
     ".": -2.0,
     " ": -0.1,
+    **dict.fromkeys("0123456789", -1.5),  # a number ends rather than goes on
 }
 _MARKS = frozenset(_OUTSIDE) | {"\\", "\n", "\t", "\r", "e", "E"}
 
 
+_LIKELY = re.compile(rb'[]}[{":, )]{1,4}|[ -~]|true|null|[0-9]{2}')
+"""The few tokens that nearly every step on the way to an end is among."""
+
+
 class Closing:
-    """Scores of all tokens, outside of strings and inside of them; and whether a text ends inside of one."""
+    """Scores of all tokens at each place of a JSON text."""
 
     def __init__(self, vocabulary: Sequence[bytes], size: int) -> None:
         """`vocabulary`: the bytes of each id; `size`: how many ids are scored, >= their number."""
-        self._texts = [data.decode("utf-8", "replace") for data in vocabulary]
-        self._scores = {inside: self._scored(inside, size) for inside in (False, True)}
-        self.size = size
+        self._vocabulary = vocabulary
+        self._size = size
+        few = [(id, data.decode()) for id, data in enumerate(vocabulary[:size]) if _LIKELY.fullmatch(data)]
+        self.likely: Mapping[Place, tuple[int, ...]] = {
+            inside: tuple(id for id, _ in sorted(few, key=lambda item: -_score(item[1], inside)))
+            for inside in (OUTSIDE, INSIDE, ESCAPED)
+        }
+        """Some ids, the best first."""
 
-    def best(self, allowed: torch.Tensor, in_string: bool) -> int:
-        """The best of the `allowed` ids [V]."""
-        return int(self._scores[in_string].masked_fill(~allowed, float("-inf")).argmax())
+    def best(self, allowed: Allowed, place: Place) -> int:
+        """The best of the `allowed` ids."""
+        scores = self._scores[place]
+        return int(np.where(allowed[: len(scores)], scores[: len(allowed)], -np.inf).argmax())
 
-    def in_string_after(self, token: int, in_string: bool) -> bool:
-        """Whether the text is inside a JSON string after this token, if it was `in_string` before."""
-        return _walk(self._texts[token], in_string)[1] if token < len(self._texts) else in_string
+    def place_after(self, token: int, place: Place) -> Place:
+        """Where the text is after this token, if it was at `place` before."""
+        if token >= len(self._vocabulary):
+            return place
+        data = self._vocabulary[token]
+        if place != ESCAPED and b'"' not in data and b"\\" not in data:
+            return place
+        return _walk(data.decode("utf-8", "replace"), place)[1]
 
-    def _scored(self, in_string: bool, size: int) -> torch.Tensor:
-        plain = -2.0 if in_string else 0.0
-        scores = [
-            plain * len(text) - 0.01 * len(text) if _MARKS.isdisjoint(text) else _walk(text, in_string)[0]
-            for text in self._texts
-        ]
-        return torch.tensor([*scores, *[-1e6] * (size - len(scores))][:size])
+    @cached_property
+    def _scores(self) -> dict[Place, npt.NDArray[np.float32]]:
+        texts = [data.decode("utf-8", "replace") for data in self._vocabulary[: self._size]]
+        return {
+            place: np.array([_score(text, place) for text in texts], dtype=np.float32)
+            for place in (OUTSIDE, INSIDE, ESCAPED)
+        }
 
 
-def _walk(text: str, in_string: bool) -> tuple[float, bool]:
-    """The score of a token that comes in a string or outside, and where its text ends."""
-    score, escaped = 0.0, False
+def _score(text: str, place: Place) -> float:
+    if _MARKS.isdisjoint(text):
+        return (-0.01 if place == OUTSIDE else -2.01) * len(text)
+    return _walk(text, place)[0]
+
+
+def _walk(text: str, place: Place) -> tuple[float, Place]:
+    """The score of a token that comes at this place, and where its text ends."""
+    score = 0.0
     for character in text:
-        if escaped:
-            escaped = False
-        elif not in_string:
+        if place == ESCAPED:
+            score -= 1.0
+            place = INSIDE
+        elif place == OUTSIDE:
             score += _OUTSIDE.get(character, -0.01)
-            in_string = character == '"'
+            place = INSIDE if character == '"' else OUTSIDE
         elif character == '"':
             score += 5.0
-            in_string = False
+            place = OUTSIDE
         else:
             score -= 3.0 if character == "\\" else 2.0
-            escaped = character == "\\"
-    return score, in_string
+            place = ESCAPED if character == "\\" else INSIDE
+    return score, place

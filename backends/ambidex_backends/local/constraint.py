@@ -7,24 +7,31 @@ shortest way to a complete text instead, so that a form is never left half-writt
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from ambidex.errors import EngineError, InvalidRequest
 
-from .closing import Closing
+from .closing import OUTSIDE, Allowed, Closing, Place
 
 NEVER = float("-inf")
 
-CLOSE = 128
-"""Tokens before the end from which on the way to it is watched at every step."""
+GROWTH = 4
+"""Tokens by which one token is taken to make the shortest way to the end longer, until that is looked at anew."""
 
 
 class Constraint(Protocol):
     """Of one sequence. Used by the engine's thread only."""
+
+    def fork(self) -> Constraint:
+        """A constraint in the same state that goes on by itself: for the beams of a search, and for tokens that are
+        only proposed. What is `prepare`d stays with the original."""
+        ...
 
     @property
     def is_complete(self) -> bool:
@@ -68,6 +75,10 @@ class Matcher(Protocol):
 
     def get_error(self) -> str: ...
 
+    def is_accepting(self) -> bool: ...
+
+    def try_consume_tokens(self, tokens: list[int], /) -> int: ...
+
     def deep_copy(self) -> Any: ...
 
 
@@ -84,11 +95,13 @@ class GrammarConstraint:
         self._matcher = matcher
         self._ends = ends
         self._closing = closing
-        self._pending: Future[bytes] | None = None
-        self._in_string = False
+        self._pending: Future[Allowed] | None = None
+        self._place: Place = OUTSIDE
         self._has_ended = False
+        self._since = 0
+        """Tokens written since the shortest way was looked for."""
         self._way_out = None if left is None else self._find_way_out(left)
-        """The shortest way from here, as far as it was looked for and found."""
+        """The shortest way to a complete text, as far as it was looked for and found."""
         self.shortest = None if self._way_out is None else len(self._way_out)
         if left is not None and self.shortest is not None and self.shortest > left:
             raise InvalidRequest(
@@ -97,18 +110,26 @@ class GrammarConstraint:
                 param="max_tokens",
             )
 
+    def fork(self) -> GrammarConstraint:
+        twin = copy.copy(self)
+        twin._matcher, twin._pending = self._matcher.deep_copy(), None
+        return twin
+
     @property
     def is_complete(self) -> bool:
         return self._has_ended or self._matcher.is_stopped()
 
     def prepare(self, workers: Executor) -> None:
-        self._pending = workers.submit(self._matcher.compute_logit_bias)
+        self._pending = workers.submit(self._allowed)
 
     def masked(self, logits: torch.Tensor) -> torch.Tensor:
-        bias = self._matcher.compute_logit_bias() if self._pending is None else self._pending.result()
+        allowed = self._allowed() if self._pending is None else self._pending.result()
         self._pending = None
         self._check()
-        return logits.masked_fill(~_allowed(bias, logits.shape[-1]).to(logits.device), NEVER)
+        return _only(allowed, logits)
+
+    def _allowed(self) -> Allowed:
+        return _allowed(self._matcher)
 
     def begin(self, left: int) -> list[int]:
         return self._go_on([], left)
@@ -121,43 +142,58 @@ class GrammarConstraint:
 
     def _go_on(self, tokens: list[int], left: int) -> list[int]:
         """With these, and with what must follow them; or out, where that would no longer fit."""
-        before = None if self._way_out is None else (self._matcher.deep_copy(), self._in_string)
+        before = None if self._way_out is None else (self._matcher.deep_copy(), self._place)
         for token in tokens:
             self._write(token)
-        forced = [token for token in self._matcher.compute_ff_tokens() if token not in self._ends]
+        forced = self._forced(self._matcher)
         for token in forced:
             self._write(token)
         tokens = tokens + forced
-        if before is None or left - len(tokens) > 2 * len(self._way_out or ()) + CLOSE:
+        self._since += len(tokens)
+        if before is None or self._way_out is None:
+            return tokens
+        if left - len(tokens) > len(self._way_out) + GROWTH * self._since:
             return tokens
         way_out = self._find_way_out(left)
-        if way_out is None or len(tokens) + len(way_out) > left:
-            self._matcher, self._in_string = before
-            tokens = self._way_out or []
-            self._has_ended = self.is_cut = True
-        self._way_out = way_out
-        return tokens
+        if way_out is not None and len(tokens) + len(way_out) <= left:
+            self._way_out, self._since = way_out, 0
+            return tokens
+        self._matcher, self._place = before
+        self._has_ended = self.is_cut = True
+        return self._find_way_out(left) or []
 
     def _write(self, token: int) -> None:
         self._matcher.consume_token(token)
-        self._in_string = self._closing.in_string_after(token, self._in_string)
+        self._place = self._closing.place_after(token, self._place)
         self._check()
+
+    def _forced(self, matcher: Matcher) -> list[int]:
+        return [token for token in matcher.compute_ff_tokens() if token not in self._ends]
 
     def _find_way_out(self, most: int) -> list[int] | None:
         """A short way to a complete text from here, greedily; None if it takes far more than so many tokens."""
-        matcher, in_string = self._matcher.deep_copy(), self._in_string
+        matcher, place = self._matcher.deep_copy(), self._place
         tokens: list[int] = []
         while len(tokens) < most + 256 and not matcher.is_error():
-            if matcher.is_stopped():
+            if matcher.is_stopped() or matcher.is_accepting():
                 return tokens
-            allowed = _allowed(matcher.compute_logit_bias(), self._closing.size)
-            if any(bool(allowed[end]) for end in self._ends):
-                return tokens
-            token = self._closing.best(allowed, in_string)
-            in_string = self._closing.in_string_after(token, in_string)
-            tokens.append(token)
-            matcher.consume_token(token)
+            added = self._forced(matcher)
+            if not added or matcher.try_consume_tokens(added) < len(added):
+                added = [self._next_of_way_out(matcher, place)]
+            for token in added:
+                place = self._closing.place_after(token, place)
+            tokens += added
         return None
+
+    def _next_of_way_out(self, matcher: Matcher, place: Place) -> int:
+        """One of the few tokens that mostly lead out is tried first: that takes no mask of the whole vocabulary."""
+        for token in self._closing.likely[place]:
+            if matcher.try_consume_tokens([token]):
+                return token
+        allowed = _allowed(matcher)
+        token = self._closing.best(allowed, place)
+        matcher.consume_token(token)
+        return token
 
     def _check(self) -> None:
         if self._matcher.is_error():
@@ -170,11 +206,21 @@ class ChoiceConstraint:
 
     is_cut = False
 
-    def __init__(self, choices: Sequence[Sequence[int]], end: int | None) -> None:
-        """`end` ends an answer that could also go on, as "no" could to "nothing"."""
-        self._open = [list(choice) for choice in choices if choice]
+    def __init__(self, choices: Sequence[Sequence[int]], end: int | None, left: int | None = None) -> None:
+        """`end` ends an answer that could also go on, as "no" could to "nothing". Those that take more than `left`
+        tokens are left out. Raises `InvalidRequest` where none is short enough."""
+        self._open = [list(choice) for choice in choices if choice and (left is None or len(choice) <= left)]
         self._end = end
         self._written = 0
+        if not self._open:
+            raise InvalidRequest(
+                f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: it takes "
+                f"{min(map(len, choices), default=0)} at least.",
+                param="max_tokens",
+            )
+
+    def fork(self) -> ChoiceConstraint:
+        return copy.copy(self)  # its lists are replaced, never changed
 
     @property
     def is_complete(self) -> bool:
@@ -184,9 +230,9 @@ class ChoiceConstraint:
         """Nothing takes time here."""
 
     def masked(self, logits: torch.Tensor) -> torch.Tensor:
-        allowed = torch.zeros_like(logits, dtype=torch.bool)
+        allowed = np.zeros(logits.shape[-1], dtype=np.bool_)
         allowed[self._next()] = True
-        return logits.masked_fill(~allowed, NEVER)
+        return _only(allowed, logits)
 
     def begin(self, left: int) -> list[int]:
         tokens: list[int] = []
@@ -240,6 +286,11 @@ class TriggeredConstraint:
         self._tail: list[int] = []
         self._inner: Constraint | None = None
 
+    def fork(self) -> TriggeredConstraint:
+        twin = copy.copy(self)
+        twin._inner = None if self._inner is None else self._inner.fork()
+        return twin
+
     @property
     def is_complete(self) -> bool:
         return self._inner is not None and self._inner.is_complete
@@ -284,7 +335,20 @@ class TriggeredConstraint:
             self._inner, self._tail = None, []
 
 
-def _allowed(bias: bytes, size: int) -> torch.Tensor:
-    """Which of so many ids may follow, from a byte for each that the grammar knows."""
-    known = torch.frombuffer(bytearray(bias), dtype=torch.uint8)[:size].bool()
-    return torch.nn.functional.pad(known, (0, size - known.shape[0]))
+def _allowed(matcher: Matcher) -> Allowed:
+    allowed: Allowed = np.frombuffer(matcher.compute_logit_bias(), dtype=np.uint8) != 0
+    return allowed
+
+
+def _only(allowed: Allowed, logits: torch.Tensor) -> torch.Tensor:
+    """The logits [V] with -inf where `allowed` is false, and where it ends.
+
+    On the CPU by NumPy: a PyTorch operation of this size would wake all its threads for some microseconds of work.
+    """
+    if allowed.shape[0] != logits.shape[-1]:
+        known = allowed[: logits.shape[-1]]
+        allowed = np.zeros(logits.shape[-1], dtype=np.bool_)
+        allowed[: known.shape[0]] = known
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        return torch.from_numpy(np.where(allowed, logits.numpy(), np.float32(NEVER)))
+    return logits.masked_fill(~torch.from_numpy(allowed).to(logits.device), NEVER)

@@ -1,13 +1,16 @@
 """From a `Grammar` to a `Constraint` over one model's tokens, by llguidance (https://github.com/guidance-ai/llguidance).
 
-The vocabulary is handed over once for each model (some tenths of a second); a grammar then takes milliseconds.
+The vocabulary is handed over once for all models that share it, while one of them is there; a grammar then takes
+milliseconds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -41,11 +44,11 @@ def is_installed() -> bool:
 class Grammars:
     """Makes constraints for one model. Thread-safe."""
 
-    def __init__(self, tokenizer: Tokenizer, ends: frozenset[int], vocabulary: int) -> None:
-        """`ends`: the ids that end an answer. `vocabulary`: how many ids the model scores."""
+    def __init__(self, tokenizer: Tokenizer, ends: frozenset[int], size: int) -> None:
+        """`ends`: the ids that end an answer. `size`: how many ids the model scores."""
         self._tokenizer = tokenizer
         self._ends = ends
-        self._vocabulary = vocabulary
+        self._size = size
         self._lock = threading.Lock()
 
     def constraint(self, grammar: Grammar, left: int | None) -> Constraint:
@@ -57,8 +60,8 @@ class Grammars:
         texts = _texts(grammar)
         if texts is not None:
             ends = sorted(self._ends)
-            return ChoiceConstraint([self.ids(text) for text in texts], ends[0] if ends else None)
-        return GrammarConstraint(self._matcher(grammar), self._ends, self._closing, left)
+            return ChoiceConstraint([self.ids(text) for text in texts], ends[0] if ends else None, left)
+        return GrammarConstraint(self._matcher(grammar), self._ends, self._shared().closing, left)
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text inside an answer; spellings of control tokens are these tokens."""
@@ -68,6 +71,10 @@ class Grammars:
             ids += [control[piece]] if piece in control else self._inside(piece)
         return ids
 
+    def _shared(self) -> VocabularyForForms:
+        with self._lock:
+            return self._vocabulary_for_forms
+
     def _matcher(self, grammar: Grammar) -> Any:
         if not is_installed():
             raise MissingExtra(
@@ -76,8 +83,7 @@ class Grammars:
             )
         import llguidance
 
-        with self._lock:
-            vocabulary = self._guided
+        vocabulary = self._shared().guided
         written = lark(grammar, self._tokenizer.plain.control)
         matcher = llguidance.LLMatcher(vocabulary, llguidance.LLMatcher.grammar_from_lark(written), log_level=0)
         if matcher.is_error():
@@ -91,16 +97,17 @@ class Grammars:
         return matcher
 
     @cached_property
-    def _guided(self) -> Any:
-        """The vocabulary, as llguidance takes it."""
-        import llguidance
-
-        vocabulary: Any = _Vocabulary(self._tokenizer, self._ends, self._inside)
-        return llguidance.LLTokenizer(vocabulary, eos_token=sorted(self._ends))
-
-    @cached_property
-    def _closing(self) -> Closing:
-        return Closing(self._tokenizer.vocabulary_bytes, self._vocabulary)
+    def _vocabulary_for_forms(self) -> VocabularyForForms:
+        """That of any model in this process with the same tokens, or a new one."""
+        known = self._tokenizer.vocabulary_bytes
+        special = sorted(set(self._tokenizer.plain.control.values()) | self._ends)
+        content = repr((sorted(self._ends), special, self._size, [*map(len, known)])).encode() + b"".join(known)
+        key = hashlib.sha256(content).digest()
+        with _known_lock:
+            found = _known.get(key)
+            if found is None:
+                found = _known[key] = VocabularyForForms(self._tokenizer, self._ends, self._size, self._inside)
+        return found
 
     def _inside(self, text: str) -> list[int]:
         """The ids of a text that follows other text: without the space that some tokenizers put first."""
@@ -120,6 +127,23 @@ class Grammars:
     @cached_property
     def _single_bytes(self) -> dict[int, int]:
         return {data[0]: id for id, data in enumerate(self._tokenizer.vocabulary_bytes) if len(data) == 1}
+
+
+class VocabularyForForms:
+    """A vocabulary as llguidance takes it, and as `Closing` does: some tenths of a second to make, some megabytes."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, ends: frozenset[int], size: int, encode: Callable[[str], list[int]]
+    ) -> None:
+        import llguidance
+
+        vocabulary: Any = _Vocabulary(tokenizer, ends, encode)
+        self.guided: Any = llguidance.LLTokenizer(vocabulary, eos_token=sorted(ends))
+        self.closing = Closing(tokenizer.vocabulary_bytes, size)
+
+
+_known: weakref.WeakValueDictionary[bytes, VocabularyForForms] = weakref.WeakValueDictionary()
+_known_lock = threading.Lock()
 
 
 class _Vocabulary:

@@ -80,20 +80,25 @@ class Tokenizer:
     def token_bytes(self, id: int) -> bytes:
         """The bytes that a token stands for; empty for an id without one."""
         name = self._backend.id_to_token(id)
-        if name is None:
-            return b""
-        if id in self._added_ids:
-            return str(name).encode()
-        if self.is_byte(id):
-            return bytes([int(name[3:5], 16)])
-        if self._decoder_kinds & {"ByteLevel"}:
-            return bytes(_BYTE_OF[char] for char in name) if all(char in _BYTE_OF for char in name) else name.encode()
-        return str(name).replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
+        return b"" if name is None else self._bytes_of(id, str(name))
 
     @cached_property
     def vocabulary_bytes(self) -> list[bytes]:
         """The bytes of every id, in their order."""
-        return [self.token_bytes(id) for id in range(self.vocab_size)]
+        found = [b""] * self.vocab_size
+        for name, id in self._backend.get_vocab(with_added_tokens=True).items():
+            if id < len(found):
+                found[id] = self._bytes_of(id, name)
+        return found
+
+    def _bytes_of(self, id: int, name: str) -> bytes:
+        if id in self._added_ids:
+            return name.encode()
+        if id in self._byte_ids:
+            return bytes([int(name[3:5], 16)])
+        if self._is_byte_level:
+            return name.translate(_BYTE_OF).encode("latin-1") if _LETTERS.issuperset(name) else name.encode()
+        return name.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
 
     def is_byte(self, id: int) -> bool:
         """Whether the token is one byte of a byte-fallback vocabulary, spelled <0xNN>."""
@@ -139,8 +144,12 @@ class Tokenizer:
         return frozenset(id for id in named if id is not None)
 
     @cached_property
+    def _is_byte_level(self) -> bool:
+        return "ByteLevel" in self._decoder_kinds
+
+    @cached_property
     def _decoder_kinds(self) -> frozenset[str]:
-        decoder = json.loads(self._backend.to_str()).get("decoder") or {}
+        decoder = {} if self._backend.decoder is None else json.loads(self._backend.decoder.__getstate__())
         kinds = {decoder.get("type"), *(step.get("type") for step in decoder.get("decoders", []))}
         return frozenset(kind for kind in kinds if kind)
 
@@ -148,11 +157,12 @@ class Tokenizer:
         return f"Tokenizer(vocab_size={self.vocab_size}, special={len(self.special)})"
 
 
-def _byte_alphabet() -> dict[str, int]:
+def _byte_alphabet() -> dict[int, int]:
     """Byte-level BPE's letters: printable Latin-1 stands for itself, the other bytes from U+0100 on (GPT-2)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + index): byte for index, byte in enumerate(others)}
+    return {byte: byte for byte in printable} | {0x100 + index: byte for index, byte in enumerate(others)}
 
 
-_BYTE_OF: dict[str, int] = _byte_alphabet()
+_BYTE_OF: dict[int, int] = _byte_alphabet()
+_LETTERS = frozenset(map(chr, _BYTE_OF))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import enum
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any, Literal
 import pydantic
 import pytest
 from tests.backends.local.conftest import save_model
+from tests.backends.local.forms import bfcl
 from typing_extensions import TypedDict
 
 from ambidex import (
@@ -306,17 +306,6 @@ def test_without_llguidance_choices_still_work(random_weights: LocalBackend, mon
     assert isinstance(ask(random_weights, tools=[add], max_tokens=5), Reply)  # calls are free then
 
 
-def bfcl(shared: Path) -> list[Tool[..., Any]]:
-    """All functions of the Berkeley function-calling leaderboard's cases, as tools."""
-    found: list[Tool[..., Any]] = []
-    for file in sorted((shared / "data" / "bfcl").glob("*.jsonl")):
-        for line in file.read_text().splitlines():
-            for item in json.loads(line)["tools"]:
-                function = item.get("function", item)
-                found.append(Tool(function["name"], function.get("description", ""), function["parameters"]))
-    return found
-
-
 def check_calls(backend: LocalBackend, tools: list[Tool[..., Any]]) -> None:
     for seed, offered in enumerate(tools):
         reply = tried(backend, seed=seed, tools=[offered], tool_choice="required", max_tokens=200)
@@ -328,10 +317,10 @@ def check_calls(backend: LocalBackend, tools: list[Tool[..., Any]]) -> None:
 
 
 def test_calls_to_tools_that_others_wrote(random_weights: LocalBackend, shared: Path) -> None:
-    tools = bfcl(shared)
+    tools = list(bfcl(shared))
     check_calls(random_weights, tools[:: len(tools) // 4])
 
 
 @pytest.mark.nightly
 def test_calls_to_all_tools_that_others_wrote(random_weights: LocalBackend, shared: Path) -> None:
-    check_calls(random_weights, bfcl(shared))
+    check_calls(random_weights, list(bfcl(shared)))

@@ -1,0 +1,184 @@
+"""Forms without a model: whatever is drawn, what comes fits, within the tokens that there are, and forks go apart."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.backends.local.conftest import text_tokenizer
+from tests.backends.local.forms import Chance, bfcl, text_of, walk
+from tests.backends.local.test_constraint import TYPES, Node, add
+
+from ambidex.errors import InvalidRequest
+from ambidex.formats import call_form, get
+from ambidex.grammar import Grammar, Json, Lark, Regex, one_of
+from ambidex.output import form, validate
+from ambidex.schema_check import schema_problems
+from ambidex_backends.local.constraint import Constraint, TriggeredConstraint
+from ambidex_backends.local.grammars import Grammars
+from ambidex_backends.local.tokenizer import Tokenizer
+
+ENDS = frozenset({2})
+
+
+class Forms:
+    """The grammars of one tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer, ends: frozenset[int]) -> None:
+        self.tokenizer, self.ends, self.size = tokenizer, ends, tokenizer.vocab_size
+        self.grammars = Grammars(tokenizer, ends, self.size)
+
+    def answer(self, grammar: Grammar, left: int, seed: int) -> tuple[str, Constraint]:
+        constraint = self.grammars.constraint(grammar, left)
+        ids = walk(constraint, Chance(seed, self.size), left, self.ends)
+        assert len(ids) <= left
+        return text_of(self.tokenizer, ids), constraint
+
+
+@pytest.fixture(scope="module")
+def small() -> Forms:
+    return Forms(Tokenizer(text_tokenizer()), ENDS)
+
+
+@pytest.fixture(scope="module")
+def large(shared: Path) -> Forms:
+    """GPT-2's 50,257 tokens."""
+    from transformers import AutoTokenizer
+
+    tokenizer = Tokenizer(AutoTokenizer.from_pretrained(str(shared / "data" / "tokenizers" / "gpt2")))
+    return Forms(tokenizer, frozenset({tokenizer.special["<|endoftext|>"]}))
+
+
+@pytest.fixture(params=["small", "large"])
+def forms(request: pytest.FixtureRequest) -> Forms:
+    found: Forms = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.mark.parametrize("output", TYPES, ids=str)
+def test_every_answer_is_a_value_of_its_type(forms: Forms, output: Any) -> None:
+    fitted = 0
+    for seed, left in enumerate((20, 40, 60, 90, 140, 200, 400)):
+        try:
+            text, _ = forms.answer(form(output), left, seed)
+        except InvalidRequest:
+            assert not fitted, "what fits into fewer tokens fits into more"
+            continue
+        validate(text, output)
+        fitted += 1
+    assert fitted >= 3
+
+
+def test_depth_without_end_is_ended(forms: Forms) -> None:
+    """Each level of a tree makes the way out longer."""
+    nested = 'start: tree\ntree: "(" tree? "x" tree? ")"'
+    for seed in range(4):
+        for grammar in (form(Node), Lark(nested)):
+            text, constraint = forms.answer(grammar, 300, seed)
+            assert constraint.is_complete
+            if grammar == Lark(nested):
+                assert text.count("(") == text.count(")") == text.count("x")
+            else:
+                validate(text, Node)
+
+
+def check_tools(forms: Forms, shared: Path, step: int) -> int:
+    """How many functions there were: the arguments of each fit its schema."""
+    checked = 0
+    for seed, tool in enumerate(list(bfcl(shared))[::step]):
+        text, _ = forms.answer(Json(tool.parameters, is_checked_later=True), 160, seed)
+        assert schema_problems(tool.parameters, json.loads(text)) == [], tool.name
+        checked += 1
+    return checked
+
+
+def test_arguments_of_tools_that_others_wrote(large: Forms, shared: Path) -> None:
+    assert check_tools(large, shared, 40) > 40
+
+
+@pytest.mark.nightly
+def test_arguments_of_all_tools_that_others_wrote(large: Forms, shared: Path) -> None:
+    assert check_tools(large, shared, 1) > 2000
+
+
+# -- forks
+
+
+def constraints(forms: Forms) -> list[Constraint]:
+    calls = call_form(get("hermes"), [add])
+    assert calls is not None
+    return [
+        forms.grammars.constraint(form(TYPES[5]), 200),
+        forms.grammars.constraint(Regex("[ab]{5,9}"), 50),
+        forms.grammars.constraint(one_of("north", "northern", "nothing", "south"), 50),
+        TriggeredConstraint(
+            forms.grammars.ids("<"),
+            lambda left: forms.grammars.constraint(Regex("[0-9]{3}>"), left),
+            ends=forms.ends,
+            again=True,
+        ),
+        TriggeredConstraint(
+            forms.grammars.ids(calls.opening), lambda _: forms.grammars.constraint(calls.body, None), ends=forms.ends
+        ),
+    ]
+
+
+def steps(constraint: Constraint, ids: list[int], chance: Chance, count: int, ends: frozenset[int]) -> list[int]:
+    """`ids`, and what so many draws add."""
+    ids = list(ids)
+    for _ in range(count):
+        if constraint.is_complete or len(ids) >= 100 or (ids and ids[-1] in ends):
+            break
+        ids += constraint.take(int(constraint.masked(chance.logits()).argmax()), 100 - len(ids))
+    return ids
+
+
+def test_a_fork_goes_on_as_the_original_would(small: Forms) -> None:
+    for made in constraints(small):
+        first = made.begin(100)
+        for before in (0, 1, 3, 6):
+            original, ids = begun(made, first, before, small)
+            for seed, twin in enumerate((original.fork(), original.fork(), original)):
+                again, same = begun(made, first, before, small)
+                assert same == ids
+                written = steps(twin, ids, Chance(seed, small.size), 30, small.ends)
+                assert written == steps(again, ids, Chance(seed, small.size), 30, small.ends)
+                assert twin.is_complete == again.is_complete
+
+
+def begun(made: Constraint, first: list[int], before: int, forms: Forms) -> tuple[Constraint, list[int]]:
+    constraint = made.fork()
+    return constraint, steps(constraint, first, Chance(before, forms.size), before, forms.ends)
+
+
+def test_a_mask_that_is_being_made_is_not_the_fork_s(small: Forms) -> None:
+    with ThreadPoolExecutor(1) as workers:
+        original = small.grammars.constraint(Regex("[ab]c"), 10)
+        original.prepare(workers)
+        twin = original.fork()
+        logits = Chance(0, small.size).logits()
+        taken = twin.take(small.grammars.ids("a")[0], 10)
+        assert text_of(small.tokenizer, taken) == "ac"
+        masked = original.masked(logits)
+        assert {text_of(small.tokenizer, [id]) for id in masked.isfinite().nonzero().flatten().tolist()} <= {"a", "b"}
+
+
+# -- choices
+
+
+def test_a_choice_that_is_too_long_is_not_begun(small: Forms) -> None:
+    choices = one_of("no", "yes, by all means and with pleasure")
+    short = len(small.grammars.ids("no"))
+    for seed in range(4):
+        assert small.answer(choices, short, seed)[0] == "no"
+    with pytest.raises(InvalidRequest, match="too few"):
+        small.answer(one_of("by all means"), 1, 0)
+
+
+def test_models_with_the_same_tokens_share_what_was_made_for_them(small: Forms) -> None:
+    other = Forms(Tokenizer(text_tokenizer()), ENDS)
+    assert other.grammars._shared() is small.grammars._shared()
+    assert Forms(Tokenizer(text_tokenizer()), frozenset({1})).grammars._shared() is not small.grammars._shared()
