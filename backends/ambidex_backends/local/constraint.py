@@ -111,6 +111,8 @@ class GrammarConstraint:
             )
 
     def fork(self) -> GrammarConstraint:
+        if self._pending is not None:
+            self._pending.result()  # while a worker has the matcher, nobody else may touch it
         twin = copy.copy(self)
         twin._matcher, twin._pending = self._matcher.deep_copy(), None
         return twin
