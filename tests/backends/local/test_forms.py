@@ -13,7 +13,7 @@ from tests.backends.local.forms import Chance, bfcl, text_of, walk
 from tests.backends.local.test_constraint import TYPES, Node, add
 
 from ambidex.errors import InvalidRequest
-from ambidex.formats import call_form, get
+from ambidex.formats import get
 from ambidex.grammar import Grammar, Json, Lark, Regex, one_of
 from ambidex.output import form, validate
 from ambidex.schema_check import schema_problems
@@ -108,8 +108,8 @@ def test_arguments_of_all_tools_that_others_wrote(large: Forms, shared: Path) ->
 
 
 def constraints(forms: Forms) -> list[Constraint]:
-    calls = call_form(get("hermes"), [add])
-    assert calls is not None
+    calls = get("hermes").call_form([add])
+    rest = calls.rest(several=True)
     return [
         forms.grammars.constraint(form(TYPES[5]), 200),
         forms.grammars.constraint(Regex("[ab]{5,9}"), 50),
@@ -121,7 +121,7 @@ def constraints(forms: Forms) -> list[Constraint]:
             again=True,
         ),
         TriggeredConstraint(
-            forms.grammars.ids(calls.opening), lambda _: forms.grammars.constraint(calls.body, None), ends=forms.ends
+            forms.grammars.ids(calls.opening), lambda _: forms.grammars.constraint(rest, None), ends=forms.ends
         ),
     ]
 
