@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from .errors import InvalidRequest
 from .option_names import refuses_unknown_options
@@ -104,15 +104,18 @@ class Sampling(_Decoding):
 class Beams(_Decoding):
     """Beam search: the `width` best continuations are kept at each step.
 
-    width           >= 1
-    length_penalty  scores are divided by length ** length_penalty
-    early_stopping  stop as soon as `width` finished candidates exist
-    groups          diverse beam search in this many groups (1610.02424); divides `width`
+    width              >= 1
+    length_penalty     scores are divided by length ** length_penalty; 1 if not given
+    early_stopping     True: stop as soon as `width` finished candidates exist; False (if not given): when no beam of
+                       the present length could come before them; "never": when no beam of any length could
+    groups             diverse beam search in this many groups (1610.02424); divides `width`
+    diversity_penalty  subtracted from an id's score for each beam of an earlier group that chose it at the same step;
+                       0.5 if not given
     """
 
     width: int = 4
     length_penalty: float | None = None
-    early_stopping: bool | None = None
+    early_stopping: bool | Literal["never"] | None = None
     groups: int | None = None
     diversity_penalty: float | None = None
 
@@ -120,6 +123,10 @@ class Beams(_Decoding):
         _Decoding.__post_init__(self)
         check_integer(self.width, "width", at_least=1)
         check_number(self.length_penalty, "length_penalty")
+        if self.early_stopping not in (None, True, False, "never"):
+            raise InvalidRequest(
+                f"early_stopping takes True, False or 'never', got {self.early_stopping!r}.", param="early_stopping"
+            )
         check_integer(self.groups, "groups", at_least=1)
         check_number(self.diversity_penalty, "diversity_penalty", at_least=0.0)
         if self.groups is not None and self.width % self.groups:

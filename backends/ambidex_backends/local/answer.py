@@ -8,38 +8,41 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from ambidex.accumulator import Accumulator
 from ambidex.backend import Observer, notify
 from ambidex.events import Event, Finished, TextDelta, TokenScored, ToolCalled
 from ambidex.formats import Parser
+from ambidex.reply import Choice
 from ambidex.request import Request
 
 from .outbox import Outbox
-from .outputs import End, Output, Piece
+from .outputs import End, Ending, Output, Piece
 from .runtime import Runtime
 
 
 class Answer:
-    """The events of one request. `parser` is None for raw prompts, whose text is passed on as it is."""
+    """The events of one request. `parser` makes what reads a choice's text; None: the text is passed on as it is."""
 
-    def __init__(self, model: str, parser: Parser | None, observe: Observer | None) -> None:
+    def __init__(self, model: str, parser: Callable[[], Parser] | None, observe: Observer | None) -> None:
         self._model = model
-        self._parser = parser
+        self._make_parser = parser
+        self._parsers: dict[int, Parser] = {}
         self._observe = observe
         self._so_far = Accumulator()
-        self._called = False
+        self._called: set[int] = set()  # choices that call a tool
         self.ended = False
 
     def read(self, output: Output) -> list[Event]:
         """The events of the engine's next output. Raises it if it is an error."""
         match output:
-            case Piece(text, logprob):
-                scored: list[Event] = [TokenScored(logprob)] if logprob is not None else []
-                events = self._seen(scored + self._text(text))
+            case Piece(text, logprob, choice):
+                scored: list[Event] = [TokenScored(logprob, choice)] if logprob is not None else []
+                events = self._seen(scored + self._text(text, choice))
             case End():
                 self.ended = True
-                rest = self._seen(self._parser.close() if self._parser is not None else [])
+                rest = self._seen([event for choice in range(len(output.endings)) for event in self._close(choice)])
                 events = [*rest, self._finished(output)]
             case _:
                 self.ended = True
@@ -49,21 +52,42 @@ class Answer:
             notify(self._observe, event)
         return events
 
-    def _text(self, text: str) -> list[Event]:
+    def _text(self, text: str, choice: int) -> list[Event]:
         if not text:
             return []
-        return [TextDelta(text)] if self._parser is None else self._parser.feed(text)
+        parser = self._parser(choice)
+        return [TextDelta(text, choice)] if parser is None else _of_choice(parser.feed(text), choice)
+
+    def _close(self, choice: int) -> list[Event]:
+        parser = self._parser(choice)
+        return [] if parser is None else _of_choice(parser.close(), choice)
+
+    def _parser(self, choice: int) -> Parser | None:
+        if choice not in self._parsers and self._make_parser is not None:
+            self._parsers[choice] = self._make_parser()
+        return self._parsers.get(choice)
 
     def _seen(self, events: list[Event]) -> list[Event]:
         for event in events:
             self._so_far.add(event)
-            self._called = self._called or isinstance(event, ToolCalled)
+            if isinstance(event, ToolCalled):
+                self._called.add(event.choice)
         return events
 
     def _finished(self, end: End) -> Finished:
-        reason = "tool_calls" if end.reason == "stop" and self._called else end.reason
-        choice = self._so_far.choice(reason, raw=end.reason, stop_sequence=end.stop_sequence)
-        return Finished((choice,), end.usage, end.timings, model=self._model)
+        choices = tuple(self._choice(index, ending) for index, ending in enumerate(end.endings))
+        return Finished(choices, end.usage, end.timings, model=self._model)
+
+    def _choice(self, index: int, ending: Ending) -> Choice:
+        reason = "tool_calls" if ending.reason == "stop" and index in self._called else ending.reason
+        return self._so_far.choice(
+            reason, index=index, raw=ending.reason, stop_sequence=ending.stop_sequence, score=ending.score
+        )
+
+
+def _of_choice(events: list[Event], choice: int) -> list[Event]:
+    """A parser's events, as those of this choice."""
+    return [replace(event, choice=choice) for event in events] if choice else events
 
 
 class AnswerSource:

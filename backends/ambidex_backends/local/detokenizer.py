@@ -8,6 +8,7 @@ then the ids whose text is not certain yet.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -44,6 +45,12 @@ class Detokenizer:
         visible = [token for token in prompt[-256:] if token not in hidden]
         self._window = visible[self._context_start(visible) :]
         self._given = self._decode(self._window)  # the window's text that was given out, or belongs to the prompt
+
+    def fork(self) -> Detokenizer:
+        """The same so far, and from here on its own."""
+        other = copy.copy(self)
+        other._window = list(self._window)
+        return other
 
     def push(self, token: int) -> str:
         """The text that became certain with this id; may be empty."""

@@ -14,14 +14,23 @@ class Piece:
 
     text: str
     logprob: TokenLogprob | None = None
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one of the answers ended. `score`: of a beam, the higher the better."""
+
+    reason: FinishReason
+    stop_sequence: str | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The answer is whole."""
+    """All answers are whole; `endings` in the order of their choices."""
 
-    reason: FinishReason
-    stop_sequence: str | None
+    endings: tuple[Ending, ...]
     usage: Usage
     timings: Timings
 

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import logging
-import time
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ambidex import formats
-from ambidex.decoding import Beams
 from ambidex.errors import ContextLengthExceeded, InvalidRequest, MissingChatTemplate, Unsupported
 from ambidex.request import Request
 from ambidex.templates import ChatTemplate
-from ambidex.tools import Tool
 
 from . import weights
 from .answer_form import AnswerForm
 from .engine import Engine
 from .engine_options import EngineOptions
 from .grammars import Grammars
+from .job import Job
 from .native import Quantize
 from .outbox import Outbox
-from .sampling import ModelDefaults, make_sampler
-from .scores import Scorer
-from .sequence import Sequence
-from .stops import StopMatcher
+from .prompt import Prompt
+from .sampling import ModelDefaults
+from .strategies import Strategies
 from .tokenizer import Tokenizer
 
 DEFAULT_MAX_TOKENS = 1024
 EXTRAS = {"lenient_schema"}
 _log = logging.getLogger("ambidex")
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A request's prompt as ids, and how its answer is to be read."""
-
-    ids: list[int]
-    ends: frozenset[int]
-    hidden: frozenset[int]
-    parser: formats.Parser | None
-    tools: tuple[Tool[..., Any], ...] = ()
-    starts_in_reasoning: bool = False
 
 
 class Runtime:
@@ -77,7 +62,6 @@ class Runtime:
         self.tokenizer = Tokenizer(loaded.tokenizer)
         self._embeddings = loaded.embeddings
         self._generation = loaded.generation
-        self._defaults = _model_defaults(self._generation)
         self.context_length = _context_length(loaded.config, max_context)
         self.template = _chat_template(loaded, self.tokenizer)
         self._format = (self.template.format if self.template is not None else None) or formats.get("hermes")
@@ -85,6 +69,7 @@ class Runtime:
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
+        self._strategies = Strategies(self.tokenizer, _model_defaults(self._generation), self._answer_form)
         self.engine = Engine(loaded.model, engine)
         self.engine_options = engine
 
@@ -97,29 +82,11 @@ class Runtime:
     def dtype_name(self) -> str:
         return str(self.dtype).removeprefix("torch.")
 
-    def submit(self, request: Request, prompt: Prompt, emit: Outbox) -> Sequence:
+    def submit(self, request: Request, prompt: Prompt, emit: Outbox) -> Job:
         """Hands a request to the engine, whose thread puts into `emit` what comes."""
-        left = self._max_tokens(request, len(prompt.ids))
-        constraint = self._answer_form.constraint(
-            request, prompt.tools, starts_in_reasoning=prompt.starts_in_reasoning, left=left
-        )
-        sequence = Sequence(
-            ids=list(prompt.ids),
-            sampler=make_sampler(request.decoding, self._defaults, prompt_length=len(prompt.ids), ends=prompt.ends),
-            detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden),
-            stops=StopMatcher(request.stops),
-            ends=prompt.ends,
-            max_tokens=left,
-            deadline=time.monotonic() + request.seconds,
-            seconds=request.seconds,
-            scorer=None if request.logprobs is None else Scorer(self._describe, request.logprobs),
-            constraint=constraint,
-            emit=emit,
-        )
-        if constraint is not None:
-            sequence.forced.extend(constraint.begin(left))
-        self.engine.submit(sequence)
-        return sequence
+        job = self._strategies.job(request, prompt, self._max_tokens(request, len(prompt.ids)), emit)
+        self.engine.submit(job)
+        return job
 
     def prompt(self, request: Request) -> Prompt:
         """Checks the request and makes its prompt.
@@ -164,7 +131,7 @@ class Runtime:
         hints = {"tool_choice": request.tool_choice} if "tool_choice" in self.template.variables and tools else None
         rendered = self.template.render(request.messages, tools, reasoning=request.reasoning, variables=hints)
         shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.MARKERS}
-        parser = self._format.parser(tools or None, starts_in_reasoning=rendered.starts_in_reasoning)
+        parser = partial(self._format.parser, tools or None, starts_in_reasoning=rendered.starts_in_reasoning)
         hidden = self.tokenizer.special_ids - shown
         return Prompt(rendered.ids, self._chat_ends, hidden, parser, tools, rendered.starts_in_reasoning)
 
@@ -176,10 +143,6 @@ class Runtime:
         asked = asked or DEFAULT_MAX_TOKENS
         return asked if left is None else min(asked, left)
 
-    def _describe(self, id: int) -> tuple[str, bytes]:
-        piece = self.tokenizer.piece(id)
-        return piece.text, piece.bytes
-
     def _template_ends(self, eos: object) -> frozenset[int]:
         """A chat's turn also ends with the tokenizer's own end, and with what its format ends turns with."""
         control = self.tokenizer.special
@@ -189,11 +152,6 @@ class Runtime:
 def _refuse_unsupported(request: Request) -> None:
     """What the engine cannot do yet, in a plain sentence each."""
     refusals = {
-        "decoding": isinstance(request.decoding, Beams) and "beam search is not there yet; use Greedy or Sampling",
-        "banned": request.decoding is not None
-        and bool(request.decoding.banned)
-        and "banned texts are not there yet; use logit_bias for single tokens",
-        "n": request.n > 1 and "several answers at once are not there yet; send the request again",
         "trace": request.trace and "tracing is not there yet",
         "extra": bool(set(request.extra or ()) - EXTRAS)
         and f"a model in this process takes these extra options only: {', '.join(sorted(EXTRAS))}",

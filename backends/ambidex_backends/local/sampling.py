@@ -8,14 +8,17 @@ the caller's own processors.
 from __future__ import annotations
 
 import math
-import random
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from ambidex.decoding import Decoding, Greedy, LogitsProcessor, Sampling
 from ambidex.errors import EngineError, InvalidRequest
+
+from .noise import gumbel, mixed
 
 Processor = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
@@ -36,67 +39,114 @@ class ModelDefaults:
     no_repeat_ngram: int | None = None
 
 
-class Sampler:
-    """Picks the next id of one sequence; holds its processors and its own random numbers."""
+class Stage(NamedTuple):
+    """A processor by its name; `is_own`: the caller's, of which nothing is known."""
 
-    def __init__(self, processors: Sequence[Processor], generator: random.Random | None) -> None:
-        self._processors = tuple(processors)
-        self._generator = generator  # None: greedy
+    name: str
+    process: Processor
+    is_own: bool = False
+
+
+class Sampler:
+    """Picks the ids of one sequence: its processors in their order, then the draw.
+
+    The draw adds to each score a random number that depends on the key, the position and the id alone, and takes the
+    best (the Gumbel-max trick: exactly the softmax's distribution). So a position's token does not depend on how many
+    were drawn before, and whoever guesses the scores well guesses the token well (2408.07978).
+    """
+
+    def __init__(self, stages: Sequence[Stage], key: int | None, prompt_length: int) -> None:
+        self.stages = tuple(stages)
+        self._key = key  # None: greedy
+        self._prompt_length = prompt_length
 
     def pick(self, logits: torch.Tensor, seen: Sequence[int]) -> int:
         """The next id, from raw logits [V]. Raises `InvalidRequest` if the processors leave no token."""
-        for processor in self._processors:
-            logits = processor(logits, seen)
-        best, index = logits.max(dim=-1)
+        return self.draw(self.shaped(logits, seen), seen)
+
+    def guess(self, logits: torch.Tensor, seen: Sequence[int]) -> int:
+        """What `pick` would give, without the caller's own processors, which may count their calls."""
+        for stage in self.stages:
+            if not stage.is_own:
+                logits = stage.process(logits, seen)
+        return self.draw(logits, seen)
+
+    def shaped(self, logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        """The scores after all processors."""
+        for stage in self.stages:
+            logits = stage.process(logits, seen)
+        return logits
+
+    def draw(self, scores: torch.Tensor, seen: Sequence[int]) -> int:
+        """The next id, from scores [V] after the processors."""
+        best, index = scores.max(dim=-1)
         if not math.isfinite(float(best)):
             raise InvalidRequest(
                 "No token is allowed here: the bans, biases and processors exclude the whole vocabulary."
             )
-        if self._generator is None:
+        if self._key is None:
             return int(index)
-        return _draw(torch.softmax(logits, dim=-1), self._generator.random())
+        return _draw(scores, mixed(self._key, len(seen) - self._prompt_length))
 
 
 def make_sampler(
-    decoding: Decoding | None, defaults: ModelDefaults, *, prompt_length: int, ends: frozenset[int]
+    decoding: Decoding | None,
+    defaults: ModelDefaults,
+    *,
+    prompt_length: int,
+    ends: frozenset[int],
+    banned: Processor | None = None,
+    choice: int = 0,
 ) -> Sampler:
-    """The sampler for a request: its own fields first, the model's defaults where they are None."""
-    asked = decoding if decoding is not None else (Sampling() if defaults.do_sample else Greedy())
-    processors: list[Processor] = []
+    """The sampler for a request: its own fields first, the model's defaults where they are None.
+
+    `choice`: of several answers with one seed each has random numbers of its own, whose key is made of the two.
+    """
+    asked = decoding_or_default(decoding, defaults)
+    stages: list[Stage] = []
     if (penalty := _first(asked.repetition_penalty, defaults.repetition_penalty, 1.0)) != 1.0:
-        processors.append(repetition_penalty(penalty))
+        stages.append(Stage("repetition_penalty", repetition_penalty(penalty)))
     frequency, presence = asked.frequency_penalty or 0.0, asked.presence_penalty or 0.0
     if frequency or presence:
-        processors.append(occurrence_penalties(frequency, presence, prompt_length))
+        stages.append(Stage("occurrence_penalties", occurrence_penalties(frequency, presence, prompt_length)))
     if asked.logit_bias:
-        processors.append(logit_bias(asked.logit_bias))
+        stages.append(Stage("logit_bias", logit_bias(asked.logit_bias)))
     if size := _first(asked.no_repeat_ngram, defaults.no_repeat_ngram, 0):
-        processors.append(no_repeat_ngram(int(size)))
+        stages.append(Stage("no_repeat_ngram", no_repeat_ngram(int(size))))
+    if banned is not None:
+        stages.append(Stage("banned", banned))
     if asked.min_tokens:
-        processors.append(min_tokens(asked.min_tokens, prompt_length, ends))
-    generator = None
+        stages.append(Stage("min_tokens", min_tokens(asked.min_tokens, prompt_length, ends)))
+    key = None
     if isinstance(asked, Sampling):
         temperature = _first(asked.temperature, defaults.temperature, 1.0)
         if temperature > 0.0:
-            generator = random.Random(asked.seed)
-            processors += _shapers(asked, defaults, temperature)
-    processors += [_checked(processor) for processor in asked.processors]
-    return Sampler(processors, generator)
+            key = mixed(mixed(secrets.randbits(64) if asked.seed is None else asked.seed, 0), choice)
+            stages += _shapers(asked, defaults, temperature)
+    for index, processor in enumerate(asked.processors):
+        name = getattr(processor, "__name__", type(processor).__name__)
+        stages.append(Stage(f"processors[{index}]: {name}", _checked(processor), is_own=True))
+    return Sampler(stages, key, prompt_length)
 
 
-def _shapers(asked: Sampling, defaults: ModelDefaults, by: float) -> list[Processor]:
+def decoding_or_default(decoding: Decoding | None, defaults: ModelDefaults) -> Decoding:
+    """What was asked for, or what the model's generation config says."""
+    return decoding if decoding is not None else (Sampling() if defaults.do_sample else Greedy())
+
+
+def _shapers(asked: Sampling, defaults: ModelDefaults, by: float) -> list[Stage]:
     """What shapes the distribution that is drawn from."""
-    shapers: list[Processor] = []
+    shapers: list[Stage] = []
     if by != 1.0:
-        shapers.append(temperature(by))
+        shapers.append(Stage("temperature", temperature(by)))
     if count := int(_first(asked.top_k, defaults.top_k, 0)):
-        shapers.append(top_k(count))
+        shapers.append(Stage("top_k", top_k(count)))
     if (mass := _first(asked.top_p, defaults.top_p, 1.0)) < 1.0:
-        shapers.append(top_p(mass))
+        shapers.append(Stage("top_p", top_p(mass)))
     if share := _first(asked.min_p, defaults.min_p, 0.0):
-        shapers.append(min_p(share))
+        shapers.append(Stage("min_p", min_p(share)))
     if (mass := _first(asked.typical_p, defaults.typical_p, 1.0)) < 1.0:
-        shapers.append(typical_p(mass))
+        shapers.append(Stage("typical_p", typical_p(mass)))
     return shapers
 
 
@@ -218,11 +268,14 @@ def _without(logits: torch.Tensor, ids: torch.Tensor | Sequence[int]) -> torch.T
     return logits.index_fill(0, index, NEVER) if index.numel() else logits
 
 
-def _draw(probabilities: torch.Tensor, uniform: float) -> int:
-    """The id at `uniform` in [0, 1) of the cumulated distribution. The same on every device for the same numbers."""
-    cumulated = probabilities.double().cumsum(dim=-1)
-    index = torch.searchsorted(cumulated, cumulated[-1] * uniform, right=True)
-    return min(int(index), probabilities.shape[-1] - 1)
+def _draw(scores: torch.Tensor, key: int) -> int:
+    """One id, with the probabilities of softmax(scores). The same on every device for the same scores."""
+    if scores.device.type != "cuda":
+        scores = scores.cpu()  # MPS has no double precision
+        ids = (scores > NEVER).nonzero().flatten()  # few, after top-k or top-p
+        return int(ids[(scores[ids].double() + gumbel(ids, key)).argmax()])
+    ids = torch.arange(scores.shape[-1], device=scores.device)
+    return int((scores.double() + gumbel(ids, key)).argmax())
 
 
 def _checked(processor: LogitsProcessor) -> Processor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Sequence as Rows
 from concurrent.futures import Executor
@@ -11,17 +10,18 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ambidex.errors import NonFiniteLogits
-from ambidex.reply import FinishReason, Timings, TokenLogprob, Usage
+from ambidex.errors import InvalidRequest, NonFiniteLogits
+from ambidex.reply import FinishReason, TokenLogprob, Usage
 
 from .constraint import Constraint
 from .detokenizer import Detokenizer
 from .model import Model, SequenceCache, Span
 from .outbox import Outbox
-from .outputs import End, Piece
+from .outputs import End, Ending, Piece
 from .sampling import Sampler
 from .scores import Scorer
 from .stops import StopMatcher
+from .stopwatch import Stopwatch
 
 
 @dataclass(slots=True, eq=False)
@@ -39,21 +39,23 @@ class Sequence:
     scorer: Scorer | None  # where log probabilities were asked for
     constraint: Constraint | None
     emit: Outbox
+    choice: int = 0
+    banned: tuple[str, ...] = ()  # texts that the sampler never completes; what a form demands may
     forced: deque[int] = field(default_factory=deque[int])  # ids that follow in any case
     prompt_length: int = 0
     cache: SequenceCache | None = None
     cached: int = 0  # leading ids that did not have to be computed
     cancelled: bool = False
-    created: float = field(default_factory=time.monotonic)
-    started: float | None = None
-    first_token: float | None = None
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    _guard: StopMatcher | None = None
 
     def __post_init__(self) -> None:
         self.prompt_length = len(self.ids)
+        self._guard = StopMatcher(self.banned) if self.banned else None
 
     @property
     def is_started(self) -> bool:
-        return self.started is not None
+        return self.watch.started is not None
 
     @property
     def new_tokens(self) -> int:
@@ -71,25 +73,24 @@ class Sequence:
     def pending(self) -> int:
         return len(self.ids) - self.computed
 
-    def start(self, model: Model) -> FinishReason | None:
-        """Takes a cache; why the answer ends before any forward pass, if all of it is known beforehand."""
-        self.started = time.monotonic()
+    def start(self, model: Model | None) -> FinishReason | None:
+        """Takes a cache, if there is a model; why the answer ends before any forward pass, if it does."""
+        self.watch.start()
         while self.forced and self.scorer is None:
             if (reason := self._take(self.forced.popleft(), None)) is not None:
                 return reason
-        self.cache = model.open(self.ids)
-        self.cached = min(self.cache.length, self.prompt_length)
+        if model is not None:
+            self.cache = model.open(self.ids)
+            self.cached = min(self.cache.length, self.prompt_length)
         return None if self.forced else self._form_ends_with
 
     def spans(self, workers: Executor, size: int) -> list[Span]:
         """The next `size` ids of what is not computed yet: of the prompt, or the last token."""
         assert self.cache is not None
-        computed = self.cache.length
-        chunk = self.ids[computed : computed + size]
-        is_last = computed + len(chunk) == len(self.ids)
-        if is_last and self.constraint is not None and not self.forced:
+        span = next_span(self.ids, self.cache, size)
+        if span.scored and self.constraint is not None and not self.forced:
             self.constraint.prepare(workers)
-        return [Span(chunk, self.cache, scored=int(is_last))]
+        return [span]
 
     def advance(self, logits: Rows[torch.Tensor]) -> FinishReason | None:
         """Picks the token that follows; None for a chunk that was not the last."""
@@ -97,23 +98,19 @@ class Sequence:
 
     def finish(self, reason: FinishReason) -> None:
         """Emits the text that was held back, and the end."""
+        self.emit(End((self.ending(reason),), self.usage, self.watch.timings))
+
+    def ending(self, reason: FinishReason) -> Ending:
+        """Emits the text that was held back; how the answer ended."""
         if rest := self.stops.push(self.detokenizer.flush()) + self.stops.flush():
-            self.emit(Piece(rest))
+            self.emit(Piece(rest, choice=self.choice))
         if reason == "length" and self.stops.matched is not None:
             reason = "stop"
-        now = time.monotonic()
-        self.emit(
-            End(
-                reason,
-                self.stops.matched,
-                Usage(input_tokens=self.prompt_length, output_tokens=self.new_tokens, cached_tokens=self.cached),
-                Timings(
-                    queued=None if self.started is None else self.started - self.created,
-                    first_token=None if self.first_token is None else self.first_token - self.created,
-                    total=now - self.created,
-                ),
-            )
-        )
+        return Ending(reason, self.stops.matched)
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(input_tokens=self.prompt_length, output_tokens=self.new_tokens, cached_tokens=self.cached)
 
     def release(self, model: Model) -> None:
         """Gives the cache back."""
@@ -130,18 +127,13 @@ class Sequence:
 
     def _next_token(self, logits: torch.Tensor) -> FinishReason | None:
         """Picks the token after `logits` [V]; why the answer ends with it, if it does."""
-        if not math.isfinite(float(logits.max())):
-            step = self.new_tokens
-            raise NonFiniteLogits(
-                f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step
-            )
+        check_finite(logits, self.new_tokens)
         if not self.forced:
             self.forced.extend(self._pick(logits))
         if not self.forced:
             return self._form_ends_with
         token = self.forced.popleft()
-        if self.first_token is None:
-            self.first_token = time.monotonic()
+        self.watch.token()
         scored = None if self.scorer is None else self.scorer.score(logits, token)
         reason = self._take(token, scored)
         while reason is None and self.forced and scored is None:
@@ -160,11 +152,37 @@ class Sequence:
         self.ids.append(token)
         if token in self.ends:
             if scored is not None:
-                self.emit(Piece("", scored))
+                self.emit(Piece("", scored, self.choice))
             return "stop"
-        text = self.stops.push(self.detokenizer.push(token))
+        certain = self.detokenizer.push(token)
+        if self._guard is not None and certain:
+            self._refuse_banned(certain)
+        text = self.stops.push(certain)
         if text or scored is not None:
-            self.emit(Piece(text, scored))
+            self.emit(Piece(text, scored, self.choice))
         if self.stops.matched is not None:
             return "stop"
         return "length" if self.new_tokens >= self.max_tokens else None
+
+    def _refuse_banned(self, text: str) -> None:
+        assert self._guard is not None
+        self._guard.push(text)
+        if self._guard.matched is not None:
+            raise InvalidRequest(
+                f"The form that the answer is held to needs {self._guard.matched!r}, which is banned.", param="banned"
+            )
+
+
+def next_span(ids: Rows[int], cache: SequenceCache, size: int) -> Span:
+    """The next `size` of `ids` that `cache` does not hold; scored if they are the last."""
+    computed = cache.length
+    chunk = ids[computed : computed + size]
+    return Span(chunk, cache, scored=int(computed + len(chunk) == len(ids)))
+
+
+def check_finite(logits: torch.Tensor, step: int) -> None:
+    """Raises `NonFiniteLogits` where `logits` [V] have no finite maximum."""
+    if not math.isfinite(float(logits.max())):
+        raise NonFiniteLogits(
+            f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step
+        )

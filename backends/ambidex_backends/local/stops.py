@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 
@@ -15,6 +16,15 @@ class StopMatcher:
         self._stops = tuple(stops)
         self._held = ""
         self.matched: str | None = None
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self._stops)
+
+    def fork(self) -> StopMatcher:
+        """The same so far, and from here on its own."""
+        return copy.copy(self)
 
     def push(self, piece: str) -> str:
         """The text that is certain to come before any stop sequence. Sets `matched` when one is complete."""

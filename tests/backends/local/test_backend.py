@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from ambidex import (
-    Beams,
     Finished,
     Greedy,
     Message,
@@ -225,7 +224,7 @@ def test_many_at_once_equal_each_alone(backend: LocalBackend) -> None:
 
 def test_batch_keeps_the_order_and_reports_each_failure(backend: LocalBackend) -> None:
     good = Request(prompt=PROMPT, max_tokens=2)
-    outcomes = backend.batch([good, Request(prompt=PROMPT, n=2), good])
+    outcomes = backend.batch([good, Request(prompt=PROMPT, extra={"x": 1}), good])
     assert isinstance(outcomes[1], Unsupported)
     assert not isinstance(outcomes[0], AmbidexError)
     assert not isinstance(outcomes[2], AmbidexError)
@@ -282,9 +281,6 @@ def test_equal_connects_share_one_model(model_folder: Callable[[str], Path]) -> 
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"decoding": Beams(width=2)}, "beam search"),
-        ({"decoding": Greedy(banned=("x",))}, "banned"),
-        ({"n": 2}, "several answers"),
         ({"trace": True}, "tracing"),
         ({"extra": {"x": 1}}, "extra"),
     ],
@@ -366,7 +362,7 @@ def test_the_observer_sees_request_events_and_errors(model_folder: Callable[[str
     events = list(backend.stream(request))
     assert seen == [request, *events]
     with pytest.raises(Unsupported):
-        backend.stream(Request(prompt=PROMPT, n=2))
+        backend.stream(Request(prompt=PROMPT, extra={"x": 1}))
     assert isinstance(seen[-1], Unsupported)
     backend.close()
 

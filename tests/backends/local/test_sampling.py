@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ambidex import Greedy, Sampling
 from ambidex.errors import EngineError, InvalidRequest
-from ambidex_backends.local import sampling
+from ambidex_backends.local import noise, sampling
 from ambidex_backends.local.sampling import ModelDefaults, make_sampler
 
 NONE: frozenset[int] = frozenset()
@@ -91,7 +91,7 @@ def test_the_draw_follows_the_distribution() -> None:
     logits = torch.tensor([1.0, 2.0, 0.0, float("-inf"), 1.5])
     sampler = make_sampler(Sampling(temperature=0.7, seed=5), ModelDefaults(), prompt_length=0, ends=NONE)
     draws = 20_000
-    counts = collections.Counter(sampler.pick(logits, ()) for _ in range(draws))
+    counts = collections.Counter(sampler.pick(logits, range(step)) for step in range(draws))
     for index, probability in enumerate(torch.softmax(logits / 0.7, -1).tolist()):
         deviation = math.sqrt(probability * (1 - probability) / draws)
         assert abs(counts[index] / draws - probability) <= 4.5 * deviation + 1e-9
@@ -100,13 +100,16 @@ def test_the_draw_follows_the_distribution() -> None:
 def test_a_seed_gives_the_same_draws_whatever_else_draws() -> None:
     logits = torch.randn(100, generator=torch.Generator().manual_seed(1))
 
-    def draws(seed: int) -> list[int]:
-        sampler = make_sampler(Sampling(seed=seed), ModelDefaults(), prompt_length=0, ends=NONE)
+    def draws(seed: int, choice: int = 0, steps: Sequence[int] = range(20)) -> list[int]:
+        sampler = make_sampler(Sampling(seed=seed), ModelDefaults(), prompt_length=0, ends=NONE, choice=choice)
         torch.rand(3)
-        return [sampler.pick(logits, ()) for _ in range(20)]
+        return [sampler.pick(logits, range(step)) for step in steps]
 
     assert draws(1) == draws(1)
+    assert draws(1) == draws(1, steps=range(19, -1, -1))[::-1], "in any order"
     assert draws(1) != draws(2)
+    assert draws(1) != draws(1, choice=1)
+    assert draws(1, choice=1) != draws(2)
 
 
 def test_temperature_zero_is_greedy() -> None:
@@ -150,3 +153,20 @@ def test_logit_bias_beyond_the_vocabulary_is_refused() -> None:
     assert sampling.logit_bias({1: 5.0})(torch.zeros(3), ()).tolist() == [0.0, 5.0, 0.0]
     with pytest.raises(InvalidRequest, match="id 3"):
         sampling.logit_bias({3: 5.0})(torch.zeros(3), ())
+
+
+def test_noise_is_the_same_for_an_id_whatever_stands_beside_it() -> None:
+    ids = torch.tensor([5, 0, 2**31, 77])
+    together = noise.gumbel(ids, 2**64 - 1)
+    assert [float(noise.gumbel(ids[index : index + 1], 2**64 - 1)) for index in range(4)] == together.tolist()
+    assert [noise.mixed(7, int(id)) % 2**64 for id in ids] == [
+        int(word) % 2**64 for word in noise._mixed_tensor(ids, 7)
+    ], "whole numbers in Python and in tensors"
+
+
+def test_noise_is_gumbel_distributed() -> None:
+    numbers = noise.gumbel(torch.arange(200_000), 3)
+    assert float(numbers.mean()) == pytest.approx(0.5772, abs=0.01)
+    assert float(numbers.var()) == pytest.approx(math.pi**2 / 6, abs=0.03)
+    below = float((numbers < 1.0).double().mean())
+    assert below == pytest.approx(math.exp(-math.exp(-1.0)), abs=0.005)

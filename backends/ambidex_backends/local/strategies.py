@@ -1,0 +1,125 @@
+"""From a request to the job that answers it: which strategy, with what."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+from ambidex.decoding import Beams
+from ambidex.errors import InvalidRequest
+from ambidex.request import Request
+
+from .answer_form import AnswerForm
+from .answer_text import AnswerText
+from .banned import TokenIndex, banned_texts
+from .beam_search import BeamSearch
+from .constraint import Constraint
+from .job import Job
+from .outbox import Outbox
+from .prompt import Prompt
+from .samples import Samples
+from .sampling import ModelDefaults, Processor, Sampler, decoding_or_default, make_sampler
+from .scores import Scorer
+from .sequence import Sequence
+from .stops import StopMatcher
+from .tokenizer import Tokenizer
+
+MOST_ANSWERS = 256
+"""Answers or beams of one request: each has a cache of its own."""
+
+
+@dataclass
+class Strategies:
+    """Makes the jobs of one model."""
+
+    tokenizer: Tokenizer
+    defaults: ModelDefaults
+    answer_form: AnswerForm
+
+    def job(self, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Job:
+        """Raises `InvalidRequest`, `Unsupported`, `MissingExtra`."""
+        decoding = decoding_or_default(request.decoding, self.defaults)
+        self._check(request)
+        if isinstance(decoding, Beams):
+            return self._beams(decoding, request, prompt, max_tokens, emit)
+        sequences = [self._sequence(choice, request, prompt, max_tokens, emit) for choice in range(request.n)]
+        return sequences[0] if request.n == 1 else Samples(sequences)
+
+    def _check(self, request: Request) -> None:
+        decoding = decoding_or_default(request.decoding, self.defaults)
+        width = decoding.width if isinstance(decoding, Beams) else request.n
+        if isinstance(decoding, Beams) and request.n > width:
+            raise InvalidRequest(
+                f"n={request.n} answers of {width} beams: beam search has at most as many as it is wide.", param="n"
+            )
+        if width > MOST_ANSWERS:
+            raise InvalidRequest(f"At most {MOST_ANSWERS} answers or beams are computed at once, got {width}.")
+
+    def _sequence(self, choice: int, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Sequence:
+        constraint = self._constraint(request, prompt, max_tokens)
+        sequence = Sequence(
+            ids=list(prompt.ids),
+            sampler=self._sampler(request, prompt, choice),
+            detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden),
+            stops=StopMatcher(request.stops),
+            ends=prompt.ends,
+            max_tokens=max_tokens,
+            deadline=time.monotonic() + request.seconds,
+            seconds=request.seconds,
+            scorer=self._scorer(request),
+            constraint=constraint,
+            emit=emit,
+            choice=choice,
+            banned=() if request.decoding is None else request.decoding.banned,
+        )
+        if constraint is not None:
+            sequence.forced.extend(constraint.begin(max_tokens))
+        return sequence
+
+    def _beams(self, decoding: Beams, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> BeamSearch:
+        return BeamSearch(
+            ids=list(prompt.ids),
+            decoding=decoding,
+            answers=request.n,
+            sampler=self._sampler(request, prompt, 0),
+            text=AnswerText(self.tokenizer.detokenizer(prompt.ids, prompt.hidden), StopMatcher(request.stops)),
+            ends=prompt.ends,
+            max_tokens=max_tokens,
+            deadline=time.monotonic() + request.seconds,
+            seconds=request.seconds,
+            scorer=self._scorer(request),
+            constraint=self._constraint(request, prompt, max_tokens),
+            emit=emit,
+        )
+
+    def _constraint(self, request: Request, prompt: Prompt, max_tokens: int) -> Constraint | None:
+        return self.answer_form.constraint(
+            request, prompt.tools, starts_in_reasoning=prompt.starts_in_reasoning, left=max_tokens
+        )
+
+    def _sampler(self, request: Request, prompt: Prompt, choice: int) -> Sampler:
+        return make_sampler(
+            request.decoding,
+            self.defaults,
+            prompt_length=len(prompt.ids),
+            ends=prompt.ends,
+            banned=self._banned(request, prompt),
+            choice=choice,
+        )
+
+    def _banned(self, request: Request, prompt: Prompt) -> Processor | None:
+        if request.decoding is None or not request.decoding.banned:
+            return None
+        return banned_texts(request.decoding.banned, self._token_index, len(prompt.ids))
+
+    def _scorer(self, request: Request) -> Scorer | None:
+        return None if request.logprobs is None else Scorer(self._describe, request.logprobs)
+
+    def _describe(self, id: int) -> tuple[str, bytes]:
+        piece = self.tokenizer.piece(id)
+        return piece.text, piece.bytes
+
+    @cached_property
+    def _token_index(self) -> TokenIndex:
+        return TokenIndex(self.tokenizer.vocabulary_bytes)
