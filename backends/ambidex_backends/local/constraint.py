@@ -59,10 +59,6 @@ class Constraint(Protocol):
         """What the answer goes on with once `token` was drawn: it, and what must follow. Never more than `left`."""
         ...
 
-    def fork(self) -> Constraint:
-        """The same so far, and from here on its own: for the branches of a beam search."""
-        ...
-
 
 class Matcher(Protocol):
     """Where in a grammar a text is: what is needed of llguidance's `LLMatcher`."""
@@ -145,11 +141,6 @@ class GrammarConstraint:
             self._has_ended = True
             return [token]
         return self._go_on([token], left)
-
-    def fork(self) -> GrammarConstraint:
-        other = copy.copy(self)
-        other._matcher, other._pending = self._matcher.deep_copy(), None
-        return other
 
     def _go_on(self, tokens: list[int], left: int) -> list[int]:
         """With these, and with what must follow them; or out, where that would no longer fit."""
@@ -256,9 +247,6 @@ class ChoiceConstraint:
         self._write(token)
         return [token, *self.begin(left - 1)]
 
-    def fork(self) -> ChoiceConstraint:
-        return copy.copy(self)
-
     def _write(self, token: int) -> None:
         if token == self._end and any(len(choice) == self._written for choice in self._open):
             self._open = []
@@ -333,11 +321,6 @@ class TriggeredConstraint:
             self._end_of_inner()
             return tokens
         return self._go_on([token], left)
-
-    def fork(self) -> TriggeredConstraint:
-        other = copy.copy(self)
-        other._inner = None if self._inner is None else self._inner.fork()
-        return other
 
     def _go_on(self, tokens: list[int], left: int) -> list[int]:
         if self._reserve is not None and left - len(tokens) <= self._reserve + len(self._trigger):
