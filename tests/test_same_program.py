@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.dressed import TEMPLATES, Dressed
 from tests.relay import relay
 
-from ambidex import Agent, AgentResult, Assistant, AsyncAgent, Backend, Greedy, ToolCall, ToolResult, connect, tool
+from ambidex import (
+    Agent,
+    AgentResult,
+    Assistant,
+    AsyncAgent,
+    Backend,
+    Greedy,
+    Request,
+    ToolCall,
+    ToolResult,
+    connect,
+    tool,
+)
 from ambidex.testing import ScriptedBackend
 
 TASK = "What is the weather in Paris?"
@@ -56,13 +70,52 @@ def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
             return ScriptedBackend([Assistant(call), f"It is {REPORT} in Paris."])
 
 
-@pytest.mark.parametrize("world", ["sync", "async"])
-def test_the_same_program_on_every_hand(model: str | Backend, world: str) -> None:
-    result = program(model) if world == "sync" else asyncio.run(async_program(model))
+def check(result: AgentResult[None]) -> None:
     calls = [call for message in result.messages if isinstance(message, Assistant) for call in message.tool_calls]
     results = [message for message in result.messages if isinstance(message, ToolResult)]
     assert [(call.name, dict(call.arguments)) for call in calls] == [("weather", {"city": "Paris"})]
+    assert not calls[0].repaired
     assert [(returned.text, returned.is_error) for returned in results] == [(REPORT, False)]
     assert results[0].call_id == calls[0].id
     assert REPORT in result.answer
     assert len(result.steps) == 2
+
+
+@pytest.mark.parametrize("world", ["sync", "async"])
+def test_the_same_program_on_every_hand(model: str | Backend, world: str) -> None:
+    check(program(model) if world == "sync" else asyncio.run(async_program(model)))
+
+
+def script(request: Request) -> Assistant:
+    """Calls, then tells what the call returned."""
+    if isinstance(request.messages[-1], ToolResult):
+        return Assistant(f"It is {request.messages[-1].text} in Paris.")
+    return Assistant(ToolCall("a1b2c3d4e", "weather", {"city": "Paris"}))
+
+
+SOME = (
+    "qwen3_coder",
+    "llama3_json",
+    "mistral_v11",
+    "deepseek_v31",
+    "gpt_oss",
+    "glm45",
+    "kimi_k2",
+    "minimax_m2",
+    "gemma4",
+)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [name if name in SOME else pytest.param(name, marks=pytest.mark.nightly) for name in TEMPLATES],
+)
+def test_the_same_program_in_the_templates_of_many_families(family: str, shared: Path, tmp_path: Path) -> None:
+    """Local models that say calls as each family's template writes them, held to its grammar."""
+    source = (shared / "data" / "chat_templates" / f"{TEMPLATES[family]}.jinja").read_text(encoding="utf-8")
+    dressed = Dressed(tmp_path, source, script)
+    assert family.partition(",")[0] in dressed.format.NAMES
+    check(program(dressed))
+    check(asyncio.run(async_program(dressed)))
+    assert len(set(dressed.said)) == 2
+    dressed.close()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from ambidex.grammar import Chain, Grammar, Json, OneOf, Repeat, Text, Until, chain
+from ambidex.grammar import Chain, Grammar, Json, OneOf, Regex, Repeat, Text, Until, chain
 from ambidex.tools import Tool
 
 from .argument_types import kind_of, kinds_named, resolved
@@ -33,6 +33,10 @@ _UNTAGGED_SCALAR = {"anyOf": [_UNTAGGED, {"type": "number"}, {"type": "boolean"}
 _TEXT = "(?s:.*)"
 _NO_JSON = r"(?:[^\s\[{\-+.0-9](?s:.*))?"
 """A text that cannot be read as a number, an object or an array."""
+
+_SINGLE_QUOTED = r"""'(?:[^'\\\x00-\x1f]|\\[\\'"nrt])*'"""
+_IN_SINGLE_QUOTES = frozenset({"pattern", "format", "minLength", "maxLength"})
+"""Keywords that are held in JSON only."""
 
 _BACKTRACKS = re.compile(r"\(\?[=!<]|\\[1-9]")
 
@@ -218,6 +222,10 @@ def _python(variant: Variant) -> Grammar:
     if variant.kind in ("boolean", "null"):
         values = [variant.value] if variant.is_constant else [None] if variant.kind == "null" else [True, False]
         return OneOf(tuple(Text(repr(value)) for value in values))
+    if variant.is_text and variant.is_constant:
+        return OneOf((variant.as_json(), Text(repr(variant.value))))
+    if variant.is_text and _IN_SINGLE_QUOTES.isdisjoint(variant.schema):
+        return OneOf((variant.as_json(), Regex(_SINGLE_QUOTED)))
     return variant.as_json()
 
 
