@@ -24,6 +24,8 @@
 #define STEP 64           /* columns are padded to a multiple of this */
 #define BYTE_GROUP 64     /* weights of a row that share a scale, 8 bits */
 #define NIBBLE_GROUP 32   /* the same, 4 bits */
+#define TILES 8           /* of LANES rows, computed together, so that enough sums are under way at once */
+#define INPUTS 4          /* rows of input that share what is read of the weights */
 #define QUERIES 4         /* query vectors that share what is read of the cache */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -84,14 +86,11 @@ INLINE vec chosen(ints where, vec yes, vec no) { return (vec)((where & (ints)yes
 #ifdef __AVX512F__
 INLINE ints from_halves(const uint16_t *from) { return (ints)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)from)); }
 INLINE ints from_bytes(const int8_t *from) { return (ints)_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)); }
-INLINE ints from_ubytes(const uint8_t *from) { return (ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)from)); }
 #else
 typedef uint16_t halves __attribute__((vector_size(32), aligned(2)));
 typedef int8_t bytes __attribute__((vector_size(16), aligned(1)));
-typedef uint8_t ubytes __attribute__((vector_size(16), aligned(1)));
 INLINE ints from_halves(const uint16_t *from) { return __builtin_convertvector(*(const halves *)from, ints); }
 INLINE ints from_bytes(const int8_t *from) { return __builtin_convertvector(*(const bytes *)from, ints); }
-INLINE ints from_ubytes(const uint8_t *from) { return __builtin_convertvector(*(const ubytes *)from, ints); }
 #endif
 
 INLINE vec as_floats(ints whole) { return __builtin_convertvector(whole, vec); }
@@ -134,56 +133,59 @@ INLINE float sum(vec v) {
 
 /* -- matrices ----------------------------------------------------------------------------------------------------- */
 
-/* sums[tile][input]: TILES * 16 outputs of COUNT inputs. Two chains of sums over even and odd columns. */
-INLINE void dot(const int kind, const matrix *w, int tile, const int tiles, const float *x, int64_t stride,
-                const int count, vec sums[4][4]) {
-    const int64_t columns = w->columns;
-    vec even[4][4], odd[4][4];
-    for (int t = 0; t < tiles; t++)
-        for (int c = 0; c < count; c++) even[t][c] = odd[t][c] = (vec){0};
-    if (kind == FLOAT32 || kind == BFLOAT16) {
-        for (int64_t k = 0; k < columns; k += 2)
-            for (int t = 0; t < tiles; t++) {
-                int64_t at = ((tile + t) * columns + k) * LANES;
-                vec first = kind == FLOAT32 ? load((const float *)w->weights + at) : widened((const uint16_t *)w->weights + at);
-                at += LANES;
-                vec second = kind == FLOAT32 ? load((const float *)w->weights + at) : widened((const uint16_t *)w->weights + at);
-                for (int c = 0; c < count; c++) {
-                    even[t][c] += first * x[c * stride + k];
-                    odd[t][c] += second * x[c * stride + k + 1];
-                }
-            }
-        for (int t = 0; t < tiles; t++)
-            for (int c = 0; c < count; c++) sums[t][c] = even[t][c] + odd[t][c];
-        return;
+/* Column k of 16 rows, and for INT4 columns k and k + 1 at once; `line` points to column 0 of a group. */
+INLINE vec column(const int kind, const void *line, int64_t k) {
+    switch (kind) {
+    case FLOAT32: return load((const float *)line + k * LANES);
+    case BFLOAT16: return widened((const uint16_t *)line + k * LANES);
+    default: return as_floats(from_bytes((const int8_t *)line + k * LANES));
     }
-    const int group = kind == INT8 ? BYTE_GROUP : NIBBLE_GROUP;
-    for (int t = 0; t < tiles; t++)
+}
+
+/* sums[tile][input] of `tiles` * 16 rows and `count` inputs; columns in order, quantised ones group by group. */
+INLINE void dot(const int kind, const matrix *w, int tile, const int tiles, const float *x, int64_t stride,
+                const int count, vec sums[TILES][INPUTS]) {
+    const int group = kind == INT8 ? BYTE_GROUP : kind == INT4 ? NIBBLE_GROUP : STEP;
+    const int bits = kind == FLOAT32 ? 32 : kind == BFLOAT16 ? 16 : kind == INT8 ? 8 : 4;
+    const int64_t columns = w->columns, line_bytes = columns * LANES * bits / 8;
+    const char *lines[TILES];
+    const uint16_t *scales[TILES];
+    for (int t = 0; t < tiles; t++) {
+        lines[t] = (const char *)w->weights + (tile + t) * line_bytes;
+        scales[t] = w->scales + (tile + t) * (columns / group) * LANES;
         for (int c = 0; c < count; c++) sums[t][c] = (vec){0};
+    }
     for (int64_t g = 0; g < columns; g += group) {
-        for (int k = 0; k < group; k += 2)
-            for (int t = 0; t < tiles; t++) {
-                vec first, second;
-                if (kind == INT8) {
-                    const int8_t *at = (const int8_t *)w->weights + ((tile + t) * columns + g + k) * LANES;
-                    first = as_floats(from_bytes(at));
-                    second = as_floats(from_bytes(at + LANES));
-                } else {
-                    const uint8_t *at = (const uint8_t *)w->weights + ((tile + t) * columns + g + k) / 2 * LANES;
-                    ints both = from_ubytes(at);
-                    first = as_floats((both << 28) >> 28);
-                    second = as_floats((both << 24) >> 28);
+        vec part[TILES][INPUTS];
+        for (int t = 0; t < tiles; t++)
+            for (int c = 0; c < count; c++) part[t][c] = kind <= BFLOAT16 ? sums[t][c] : (vec){0};
+        if (kind == INT4) {
+#pragma GCC unroll 4
+            for (int k = 0; k < group; k += 2)
+                for (int t = 0; t < tiles; t++) {
+                    ints both = from_bytes((const int8_t *)lines[t] + k / 2 * LANES);
+                    vec first = as_floats((both << 28) >> 28), second = as_floats(both >> 4);
+                    for (int c = 0; c < count; c++) {
+                        part[t][c] += first * x[c * stride + g + k];
+                        part[t][c] += second * x[c * stride + g + k + 1];
+                    }
                 }
-                for (int c = 0; c < count; c++) {
-                    even[t][c] += first * x[c * stride + g + k];
-                    odd[t][c] += second * x[c * stride + g + k + 1];
+        } else {
+#pragma GCC unroll 4
+            for (int k = 0; k < group; k++)
+                for (int t = 0; t < tiles; t++) {
+                    vec weights = column(kind, lines[t], k);
+                    for (int c = 0; c < count; c++) part[t][c] += weights * x[c * stride + g + k];
                 }
-            }
+        }
         for (int t = 0; t < tiles; t++) {
-            vec scale = widened(w->scales + ((tile + t) * (columns / group) + g / group) * LANES);
-            for (int c = 0; c < count; c++) {
-                sums[t][c] += scale * (even[t][c] + odd[t][c]);
-                even[t][c] = odd[t][c] = (vec){0};
+            lines[t] += group * LANES * bits / 8;
+            if (kind <= BFLOAT16) {
+                for (int c = 0; c < count; c++) sums[t][c] = part[t][c];
+            } else {
+                vec scale = widened(scales[t]);
+                scales[t] += LANES;
+                for (int c = 0; c < count; c++) sums[t][c] += scale * part[t][c];
             }
         }
     }
@@ -203,7 +205,7 @@ INLINE void put(const matrix *w, int tile, float *out, vec sums, const int how, 
 
 INLINE void block(const int kind, const matrix *w, int tile, const int tiles, const float *x, int64_t x_stride,
                   const int count, float *out, int64_t out_stride, int how, float scale) {
-    vec sums[4][4];
+    vec sums[TILES][INPUTS];
     dot(kind, w, tile, tiles, x, x_stride, count, sums);
     for (int t = 0; t < tiles; t++)
         for (int c = 0; c < count; c++) switch (how) {
@@ -214,27 +216,31 @@ INLINE void block(const int kind, const matrix *w, int tile, const int tiles, co
         }
 }
 
-/* Tiles `first` to `last` for all rows. What is read of the weights serves 4 rows of x at once. */
+/* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by. */
 INLINE void matmul_of(const int kind, const matrix *w, const float *x, int64_t x_stride, int rows, float *out,
                       int64_t out_stride, int how, float scale, int first, int last) {
-    enum { PANEL = 8 }; /* tiles that stay in the cache while all rows of x pass by */
-    for (int panel = first; panel < last; panel += PANEL) {
-        int end = panel + PANEL < last ? panel + PANEL : last;
-        for (int r = 0; r < rows;) {
+    for (int panel = first; panel < last; panel += TILES) {
+        int end = panel + TILES < last ? panel + TILES : last;
+        for (int r = 0; r < rows; r += INPUTS) {
             const float *from = x + r * x_stride;
             float *to = out + r * out_stride;
-            int left = rows - r, count = left >= 4 ? 4 : left, tile = panel;
-            if (count == 4)
-                for (; tile + 2 <= end; tile += 2) block(kind, w, tile, 2, from, x_stride, 4, to, out_stride, how, scale);
-            if (count == 1)
-                for (; tile + 4 <= end; tile += 4) block(kind, w, tile, 4, from, x_stride, 1, to, out_stride, how, scale);
+            int count = rows - r, tile = panel;
+            if (count == 1 && end - tile == TILES) {
+                block(kind, w, tile, TILES, from, x_stride, 1, to, out_stride, how, scale);
+                continue;
+            }
+            for (; tile + 4 <= end; tile += 4) switch (count) {
+                case 1: block(kind, w, tile, 4, from, x_stride, 1, to, out_stride, how, scale); break;
+                case 2: block(kind, w, tile, 4, from, x_stride, 2, to, out_stride, how, scale); break;
+                case 3: block(kind, w, tile, 4, from, x_stride, 3, to, out_stride, how, scale); break;
+                default: block(kind, w, tile, 4, from, x_stride, 4, to, out_stride, how, scale);
+            }
             for (; tile < end; tile++) switch (count) {
                 case 1: block(kind, w, tile, 1, from, x_stride, 1, to, out_stride, how, scale); break;
                 case 2: block(kind, w, tile, 1, from, x_stride, 2, to, out_stride, how, scale); break;
                 case 3: block(kind, w, tile, 1, from, x_stride, 3, to, out_stride, how, scale); break;
                 default: block(kind, w, tile, 1, from, x_stride, 4, to, out_stride, how, scale);
             }
-            r += count;
         }
     }
 }

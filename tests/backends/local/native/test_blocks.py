@@ -1,0 +1,99 @@
+"""Blocks of keys and values: whatever sequences do, each reads what it wrote, and memory stays within its bounds."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ambidex_backends.local.native.blocks import BLOCK, BlockCache, BlockPool
+
+
+def pool_of(kept: int) -> BlockPool:
+    return BlockPool(BLOCK, torch.float32, kept * BLOCK * 4)
+
+
+def write(cache: BlockCache, ids: list[int]) -> None:
+    """What a forward pass does: each position's number is its id."""
+    cache.reserve(len(ids))
+    for position, id in enumerate(ids, start=cache.length):
+        cache._blocks[position // BLOCK].memory[position % BLOCK] = id
+    cache.append(ids)
+
+
+def held(cache: BlockCache) -> list[int]:
+    numbers = [cache._blocks[position // BLOCK].memory[position % BLOCK] for position in range(cache.length)]
+    return [int(number) for number in numbers]
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(0, 6))
+def test_every_sequence_reads_what_it_wrote(data: st.DataObject, budget: int) -> None:
+    pool = pool_of(budget)
+    caches: list[BlockCache] = []
+    small = st.lists(st.integers(1, 2), min_size=1, max_size=40)  # two ids: prefixes are shared often
+    for _ in range(data.draw(st.integers(1, 25))):
+        action = data.draw(st.sampled_from(["open", "open", "write", "fork", "cut", "close"]))
+        if action == "open" or not caches:
+            ids = data.draw(small)
+            cache = BlockCache.find(pool, ids)
+            assert cache.ids == ids[: cache.length]
+            assert cache.length < len(ids)
+            write(cache, ids[cache.length :])
+            caches.append(cache)
+            continue
+        cache = data.draw(st.sampled_from(caches))
+        if action == "write":
+            write(cache, data.draw(small))
+        elif action == "fork":
+            caches.append(cache.fork())
+        elif action == "cut":
+            cache.truncate(data.draw(st.integers(0, cache.length)))
+        else:
+            cache.close()
+            caches.remove(cache)
+        for one in caches:
+            assert held(one) == one.ids
+        used = {id(block) for one in caches for block in one._blocks}
+        assert pool.kept <= budget
+        assert len(used) + pool.kept + len(pool._free) == pool.allocated
+    for cache in caches:
+        cache.close()
+    pool.clear()
+    assert pool.allocated == 0
+
+
+def test_forks_share_memory_until_they_differ() -> None:
+    pool = pool_of(0)
+    cache = BlockCache(pool)
+    write(cache, [1] * 3 * BLOCK + [2])
+    forks = [cache.fork() for _ in range(5)]
+    used = pool.allocated - len(pool._free)
+    assert used == 4
+    for number, fork in enumerate(forks):
+        write(fork, [number + 3])
+    assert pool.allocated - len(pool._free) == used + len(forks)
+    assert held(cache)[-1] == 2
+    assert [held(fork)[-1] for fork in forks] == [3, 4, 5, 6, 7]
+
+
+def test_what_was_used_least_recently_goes_first() -> None:
+    pool = pool_of(2)
+    for first in (1, 2, 3):
+        cache = BlockCache.find(pool, [first] * (BLOCK + 1))
+        write(cache, [first] * BLOCK)
+        cache.close()
+    assert BlockCache.find(pool, [1] * (BLOCK + 1)).length == 0
+    assert BlockCache.find(pool, [3] * (BLOCK + 1)).length == BLOCK
+
+
+def test_going_on_where_a_text_ended_copies_nothing() -> None:
+    pool = pool_of(8)
+    cache = BlockCache(pool)
+    write(cache, [1, 2, 3])
+    cache.close()
+    again = BlockCache.find(pool, [1, 2, 3, 4])
+    block = again._blocks[0]
+    write(again, [4])
+    assert again._blocks[0] is block
+    assert held(again) == [1, 2, 3, 4]

@@ -1,0 +1,230 @@
+"""Our kernels compute what transformers computes, and the same bits however the work is cut."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.backends.local.conftest import ARCHITECTURES, VOCABULARY, save_model
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from ambidex_backends.local.model import Span
+from ambidex_backends.local.native.architecture import FAMILIES, read_architecture
+from ambidex_backends.local.native.blocks import BlockCache
+from ambidex_backends.local.native.checkpoint import Checkpoint
+from ambidex_backends.local.native.library import NoKernels, kernels
+from ambidex_backends.local.native.matrix import GROUPS, KINDS, STEP, Kind, quantise
+from ambidex_backends.local.native.model import NativeModel
+from ambidex_backends.local.native.weights import Weights
+
+try:
+    kernels()
+except NoKernels as missing:
+    pytest.skip(f"no kernels on this machine: {missing}", allow_module_level=True)
+
+NATIVE = [kind for kind in ARCHITECTURES if kind in FAMILIES]
+TOLERANCE = 2e-4
+LENGTH = 61
+
+
+def native(folder: Path, kind: Kind = "float32", *, cache_bytes: int = 1 << 28) -> NativeModel:
+    architecture = read_architecture(AutoConfig.from_pretrained(folder))
+    assert architecture is not None
+    base = torch.float32 if kind == "float32" else torch.bfloat16
+    return NativeModel(architecture, Weights(architecture, Checkpoint(folder), kind, base), cache_bytes)
+
+
+def some_ids(seed: int, length: int = LENGTH) -> list[int]:
+    return [random.Random(seed * 1000 + index).randrange(3, VOCABULARY) for index in range(length)]
+
+
+def whole(model: NativeModel, ids: list[int]) -> torch.Tensor:
+    """Logits [T, V] in one pass, with nothing kept before."""
+    model.clear()
+    cache = model.open(ids)
+    logits = model.forward([Span(ids, cache, len(ids))])[0]
+    model.release(cache, ids)
+    model.clear()
+    return logits
+
+
+@pytest.fixture(params=KINDS)
+def model(request: pytest.FixtureRequest, model_folder: Callable[[str], Path]) -> NativeModel:
+    """A Qwen 3 in every precision: it has norms of heads, and grouped queries."""
+    return native(model_folder("qwen3"), request.param)
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_logits_are_those_of_transformers(kind: str, model_folder: Callable[[str], Path]) -> None:
+    folder = model_folder(kind)
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    ids = some_ids(1)
+    with torch.inference_mode():
+        expected = reference(input_ids=torch.tensor([ids])).logits[0]
+    assert torch.allclose(whole(native(folder), ids), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0},
+        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "rope_theta": 10000.0},
+        {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+            "rope_theta": 10000.0,
+        },
+    ],
+    ids=lambda rope: rope["rope_type"],
+)
+def test_scaled_positions_are_those_of_transformers(rope: dict[str, object], tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "llama", {"rope_parameters": rope, "attention_bias": True, "mlp_bias": True})
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    ids = some_ids(2)
+    with torch.inference_mode():
+        expected = reference(input_ids=torch.tensor([ids])).logits[0]
+    assert torch.allclose(whole(native(folder), ids), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}},
+        {"hidden_act": "relu"},
+    ],
+    ids=["dynamic positions", "relu"],
+)
+def test_what_the_kernels_cannot_compute_is_left_to_transformers(settings: dict[str, object]) -> None:
+    assert read_architecture(AutoConfig.for_model("llama", **settings)) is None
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "mistral", "olmo2"])
+def test_however_a_text_is_cut_the_bits_are_the_same(kind: str, model_folder: Callable[[str], Path]) -> None:
+    model = native(model_folder(kind))
+    ids = some_ids(3)
+    expected = whole(model, ids)
+    for seed in range(5):
+        rng = random.Random(seed)
+        cache, parts = BlockCache(model.pool), []
+        while cache.length < len(ids):
+            chunk = ids[cache.length : cache.length + rng.choice([1, 2, 3, 5, 16, 17])]
+            parts.append(model.forward([Span(chunk, cache, len(chunk))])[0])
+        assert torch.equal(torch.cat(parts), expected)
+
+
+def test_alone_and_in_any_batch_the_bits_are_the_same(model: NativeModel) -> None:
+    texts = [some_ids(seed, 20 + 7 * seed) for seed in range(5)]
+    expected = [whole(model, ids) for ids in texts]
+    rng = random.Random(0)
+    caches = [BlockCache(model.pool) for _ in texts]
+    parts: list[list[torch.Tensor]] = [[] for _ in texts]
+    while left := [index for index, ids in enumerate(texts) if caches[index].length < len(ids)]:
+        chosen = rng.sample(left, rng.randint(1, len(left)))
+        spans = []
+        for index in chosen:
+            start = caches[index].length
+            chunk = texts[index][start : start + rng.randint(1, 9)]
+            spans.append(Span(chunk, caches[index], len(chunk)))
+        for index, logits in zip(chosen, model.forward(spans), strict=True):
+            parts[index].append(logits)
+    for got, wanted in zip(parts, expected, strict=True):
+        assert torch.equal(torch.cat(got), wanted)
+
+
+def test_behind_a_kept_prefix_the_bits_are_the_same(model: NativeModel) -> None:
+    ids = some_ids(4)
+    expected = whole(model, ids)
+    for length in (5, 16, 17, 40, LENGTH):
+        cache = model.open(ids[:length])
+        model.forward([Span(ids[cache.length : length], cache, 0)])
+        model.release(cache, ids[:length])
+        again = model.open(ids)
+        found = min(length, LENGTH - 1)
+        assert again.length == found
+        got = model.forward([Span(ids[found:], again, LENGTH - found)])[0]
+        assert torch.equal(got, expected[found:])
+        model.release(again, ids)
+        model.clear()
+
+
+def test_forks_and_cuts_do_not_disturb_each_other(model: NativeModel) -> None:
+    ids, other = some_ids(5), some_ids(6)
+    cache = model.open(ids)
+    model.forward([Span(ids[:30], cache, 0)])
+    fork = cache.fork()
+    fork.truncate(21)
+    changed = ids[:21] + other[:20]
+    got = model.forward([Span(ids[30:], cache, 1), Span(other[:20], fork, 20)])
+    assert torch.equal(got[0], whole_tail(model, ids, 1))
+    assert torch.equal(got[1], whole_tail(model, changed, 20))
+    assert fork.ids == changed
+    assert cache.ids == ids
+
+
+def whole_tail(model: NativeModel, ids: list[int], count: int) -> torch.Tensor:
+    cache = BlockCache(model.pool)
+    logits = model.forward([Span(ids, cache, count)])[0]
+    cache.close()
+    return logits
+
+
+def test_the_number_of_threads_changes_no_bit(model: NativeModel) -> None:
+    ids, threads = some_ids(7), torch.get_num_threads()
+    expected = whole(model, ids)
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            fresh = native_like(model)
+            assert torch.equal(whole(fresh, ids), expected)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def native_like(model: NativeModel) -> NativeModel:
+    return NativeModel(model._architecture, model._weights, 0)
+
+
+class Restored(Checkpoint):
+    """The weights as they are once they were stored in lower precision, in float32 again."""
+
+    kind: Kind = "float32"
+
+    def tensor(self, name: str, *shape: int) -> torch.Tensor:
+        found = super().tensor(name, *shape)
+        if len(shape) == 1 or self.kind == "float32":
+            return found
+        if self.kind == "bfloat16":
+            return found.bfloat16().float()
+        whole = torch.nn.functional.pad(found, (0, -found.shape[1] % STEP))
+        numbers, scales = quantise(whole, self.kind)
+        wide = scales.float().repeat_interleave(GROUPS[self.kind], dim=1)
+        return (numbers.float() * wide)[:, : found.shape[1]]
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "int8", "int4"])
+def test_lower_precision_computes_what_its_weights_say(kind: Kind, model_folder: Callable[[str], Path]) -> None:
+    folder, ids = model_folder("llama"), some_ids(8)
+    architecture = read_architecture(AutoConfig.from_pretrained(folder))
+    assert architecture is not None
+    restored = Restored(folder)
+    restored.kind = kind
+    expected = whole(NativeModel(architecture, Weights(architecture, restored, "float32", torch.float32), 0), ids)
+    stored = Weights(architecture, Checkpoint(folder), kind, torch.float32)
+    assert torch.allclose(whole(NativeModel(architecture, stored, 0), ids), expected, atol=TOLERANCE)
+
+
+def test_a_failed_pass_leaves_caches_as_they_were(model: NativeModel) -> None:
+    ids = some_ids(9)
+    cache = model.open(ids)
+    model.forward([Span(ids[:20], cache, 0)])
+    cache.reserve(40)
+    cache.truncate(20)
+    logits = model.forward([Span(ids[20:], cache, 1)])[0]
+    assert torch.equal(logits, whole_tail(model, ids, 1))
