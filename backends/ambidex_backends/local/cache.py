@@ -1,4 +1,4 @@
-"""Keys and values of tokens already computed: `KVCache` for one sequence, `PrefixStore` for those kept for later.
+"""Keys and values of the ids of one sequence that are computed already.
 
 The cache is ours, in the form that transformers' forward passes expect. Every layer keeps all positions (a
 sliding-window layer's mask limits what it sees), so that any prefix can be taken up again by a later request.
@@ -7,6 +7,7 @@ sliding-window layer's mask limits what it sees), so that any prefix can be take
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
@@ -68,19 +69,39 @@ class GrowingLayer(CacheLayerMixin):
             layer.length = length
         return layer
 
+    @classmethod
+    def joined(cls, states: Sequence[tuple[torch.Tensor, torch.Tensor] | None], length: int, room: int) -> GrowingLayer:
+        """A layer that holds the first `length` positions of `states` one after another."""
+        layer = cls()
+        held = [pair for pair in states if pair is not None]
+        if held:
+            for name, which in (("keys", 0), ("values", 1)):
+                buffer = _buffer_like(held[0][which], _capacity(room))
+                torch.cat([pair[which] for pair in held], dim=-2, out=buffer[:, :, :length])
+                setattr(layer, name, buffer)
+            layer.is_initialized = True
+            layer.length = length
+        return layer
+
+
+LayerStates: TypeAlias = "list[tuple[torch.Tensor, torch.Tensor] | None]"
+"""For each layer keys and values [1, heads, n, head_dim]; None for a layer that keeps none."""
+
 
 class KVCache(Cache):
-    """The keys and values of one sequence, one `GrowingLayer` for each attention layer."""
+    """The keys and values of one sequence, one `GrowingLayer` for each attention layer, and the ids they belong to."""
 
     layers: list[GrowingLayer]  # type: ignore[assignment]  # narrower than the base class: ours alone
 
     def __init__(self) -> None:
         super().__init__(layer_class_to_replicate=GrowingLayer)
+        self.ids: list[int] = []
+        self.uncut = 0  # so many of them are as they were when this was last set
 
     @property
     def length(self) -> int:
-        """Positions held."""
-        return self.layers[0].length if self.layers else 0
+        """Ids held. A pass that failed may have left more in some layers."""
+        return len(self.ids)
 
     @property
     def nbytes(self) -> int:
@@ -89,77 +110,35 @@ class KVCache(Cache):
         return sum(tensor.nbytes for tensor in tensors)
 
     def truncate(self, length: int) -> None:
-        """Forgets all positions from `length` on."""
+        """Forgets all ids from `length` on."""
+        del self.ids[length:]
+        self.uncut = min(self.uncut, length)
         for layer in self.layers:
             layer.length = min(layer.length, length)
 
-    def copy(self, length: int) -> KVCache:
-        """A cache of its own with the first `length` positions."""
+    def fork(self) -> KVCache:
+        """A cache of its own with the same ids."""
         other = KVCache()
-        other.layers = [layer.copy(min(length, layer.length)) for layer in self.layers]
+        other.ids = list(self.ids)
+        other.layers = [layer.copy(min(self.length, layer.length)) for layer in self.layers]
         return other
 
-    def fork(self) -> KVCache:
-        """A cache of its own with the same positions."""
-        return self.copy(self.length)
+    def slice(self, start: int, end: int) -> LayerStates:
+        """A copy of the keys and values from position `start` to `end`."""
+        return [
+            (layer.keys[:, :, start:end].clone(), layer.values[:, :, start:end].clone())
+            if layer.keys is not None and layer.values is not None
+            else None
+            for layer in self.layers
+        ]
 
-
-class PrefixStore:
-    """Caches of ended sequences, found again by their longest common prefix with a new prompt.
-
-    Bounded by `budget` bytes; the least recently used go first. Used by the engine's thread alone.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self._entries: list[tuple[tuple[int, ...], KVCache]] = []  # least recently used first
-
-    @property
-    def nbytes(self) -> int:
-        return sum(cache.nbytes for _, cache in self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def put(self, ids: Sequence[int], cache: KVCache) -> None:
-        """Keeps `cache`, which holds the first `cache.length` of `ids`."""
-        held = tuple(ids[: cache.length])
-        if not held:
-            return
-        self._entries = [entry for entry in self._entries if entry[0] != held[: len(entry[0])]]
-        self._entries.append((held, cache))
-        while self._entries and self.nbytes > self.budget:
-            self._entries.pop(0)
-
-    def take(self, ids: Sequence[int]) -> KVCache | None:
-        """A cache with the longest stored prefix of `ids`, at least the last id being left to compute; or None.
-
-        An entry that is continued is handed over; one that shares only a part of its tokens stays, and is copied.
-        """
-        best, best_length = -1, 0
-        for index, (held, _) in enumerate(self._entries):
-            common = _common_prefix(held, ids, len(ids) - 1)
-            if common > best_length:
-                best, best_length = index, common
-        if best < 0:
-            return None
-        held, cache = self._entries.pop(best)
-        if best_length >= len(held) - 1:
-            cache.truncate(best_length)
-            return cache
-        self._entries.append((held, cache))
-        return cache.copy(best_length)
-
-    def clear(self) -> None:
-        self._entries.clear()
-
-
-def _common_prefix(first: Sequence[int], second: Sequence[int], limit: int) -> int:
-    limit = min(limit, len(first))
-    for index in range(limit):
-        if first[index] != second[index]:
-            return index
-    return max(limit, 0)
+    @classmethod
+    def joined(cls, ids: Sequence[int], parts: Sequence[LayerStates], room: int) -> KVCache:
+        """A cache of `ids` from the keys and values of their parts, with room for at least `room` ids in all."""
+        cache = cls()
+        cache.ids = list(ids)
+        cache.layers = [GrowingLayer.joined(states, len(ids), room) for states in zip(*parts, strict=True)]
+        return cache
 
 
 def _buffer_like(states: torch.Tensor, capacity: int) -> torch.Tensor:
@@ -168,10 +147,15 @@ def _buffer_like(states: torch.Tensor, capacity: int) -> torch.Tensor:
 
 
 def _grown(buffer: torch.Tensor, used: int, needed: int) -> torch.Tensor:
-    """A copy of the first `used` positions with room for at least `needed`; capacities are powers of two."""
+    """A copy of the first `used` positions with room for at least `needed`."""
+    grown = _buffer_like(buffer, _capacity(needed))
+    grown[:, :, :used] = buffer[:, :, :used]
+    return grown
+
+
+def _capacity(needed: int) -> int:
+    """The next power of two, so that growing copies each position a few times at most."""
     capacity = FIRST_CAPACITY
     while capacity < needed:
         capacity *= 2
-    grown = _buffer_like(buffer, capacity)
-    grown[:, :, :used] = buffer[:, :, :used]
-    return grown
+    return capacity

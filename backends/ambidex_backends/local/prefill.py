@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .job import Job
+from .model import CELL
 
 SHORT = 32
 """So few ids are computed at once and count as nothing: an answer's next token, or a few that follow in any case."""
@@ -18,12 +19,9 @@ LEAST = 64
 
 STALL_SECONDS = 0.1
 
-GRID = 64
-"""With `deterministic`, prompts are computed in the cells of this grid, one cell a pass, whatever runs beside them."""
-
 
 class Prefill:
-    """The shares of each step. `budget` ids of prompts a step; `deterministic`: always whole cells of `GRID`."""
+    """The shares of each step. `budget` ids of prompts a step; `deterministic`: a `CELL` of each prompt."""
 
     def __init__(self, budget: int, *, deterministic: bool = False) -> None:
         self._budget = budget
@@ -38,7 +36,7 @@ class Prefill:
         if not long:
             return sizes
         budget = self._step_budget(beside_answers=len(long) < len(jobs))
-        chosen = self._next(long, max(1, budget // (GRID if self._deterministic else LEAST)))
+        chosen = self._next(long, max(1, budget // (CELL if self._deterministic else LEAST)))
         given = [sizes[index] for index in chosen]
         if not self._deterministic:
             given = shares(given, budget)
@@ -57,7 +55,7 @@ class Prefill:
 
     def _cell(self, job: Job) -> int:
         """What the job could compute now."""
-        return min(job.pending, GRID - job.computed % GRID) if self._deterministic else job.pending
+        return min(job.pending, CELL - job.computed % CELL) if self._deterministic else job.pending
 
     def _step_budget(self, *, beside_answers: bool) -> int:
         if not beside_answers or self._seconds_per_id is None:

@@ -53,6 +53,7 @@ class Runtime:
             quantize=quantize,
             kernels=kernels,
             cache_bytes=cache_bytes,
+            deterministic=engine.deterministic,
             revision=revision,
             local_files_only=local_files_only,
         )

@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
-from transformers.cache_utils import DynamicCache, get_layer_types_and_kwargs
+from transformers.cache_utils import get_layer_types_and_kwargs
 
-from .cache import KVCache, PrefixStore
+from ambidex.errors import ModelLoadError
+
+from .cache import KVCache
 from .model import SequenceCache, Span
+from .prefix_tree import PrefixTree
+from .state_cache import StateCache, StateStore
 
 PLAIN_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "dummy"}
 
+SAME = 0.1
+"""Logits that differ relatively by less are the same but for rounding; a state that was forgotten makes others."""
+
 
 class TransformersModel:
-    """Any causal language model that transformers knows. `cache_bytes` bounds the prefixes kept for later prompts."""
+    """Any causal language model that transformers knows.
 
-    def __init__(self, model: PreTrainedModel, cache_bytes: int) -> None:
+    cache_bytes    memory for keys and values; what running sequences leave of it is for prefixes of later prompts
+    deterministic  a prefix that is taken up was computed as an uncached prompt would be
+    """
+
+    def __init__(self, model: PreTrainedModel, cache_bytes: int, *, deterministic: bool = False) -> None:
+        """Raises `ModelLoadError` for an architecture without a cache that is given to it."""
         self._model: Any = model
         self._device = model.device
         embeddings: Any = model.get_input_embeddings()
         self.vocabulary = int(embeddings.weight.shape[0])
         accepted = inspect.signature(model.forward).parameters
-        self._cache_name = "past_key_values" if "past_key_values" in accepted else "cache_params"
+        names = [name for name in ("past_key_values", "cache_params") if name in accepted]
+        if not names:
+            raise ModelLoadError(
+                f"A {model.config.model_type} model keeps its state in a way of its own, which is not supported: "
+                "its forward pass takes no cache."
+            )
+        self._cache_name = names[0]
         self._takes_logits_to_keep = "logits_to_keep" in accepted
+        self._takes_positions = "position_ids" in accepted
         self.can_rewind = keeps_all_positions(model.config)
-        self._prefixes = PrefixStore(cache_bytes) if self.can_rewind else None
+        self._prefixes = PrefixTree(cache_bytes, whole_cells=deterministic)
+        self._states = StateStore(0 if deterministic else cache_bytes)
 
     def open(self, ids: Sequence[int]) -> SequenceCache:
         """A cache with the longest prefix kept, or an empty one."""
-        if self._prefixes is None:
-            return StateCache(self._model.config)
-        return self._prefixes.take(ids) or KVCache()
+        if self.can_rewind:
+            return self._prefixes.open(ids)
+        return self._states.take(list(ids)) or StateCache(self._model.config)
 
     def forward(self, spans: Sequence[Span]) -> list[torch.Tensor]:
         """Float32 logits `[scored, V]` for each span."""
@@ -45,42 +65,68 @@ class TransformersModel:
         return logits
 
     def release(self, cache: SequenceCache, ids: Sequence[int]) -> None:
-        """Keeps the cache for later prompts, as far as the budget goes."""
-        if self._prefixes is not None and isinstance(cache, KVCache):
-            self._prefixes.put(ids, cache)
+        """Keeps what the cache holds for later prompts, as far as the budget goes."""
+        if isinstance(cache, KVCache):
+            cache.truncate(cache.length)  # what a pass that failed has left
+            self._prefixes.keep(cache, computed=0, ended=True)
+            self._prefixes.close(cache)
+        elif isinstance(cache, StateCache) and not cache.is_broken and not cache.put_off:
+            self._states.put(cache)
 
     def clear(self) -> None:
-        """Frees all kept prefixes."""
-        if self._prefixes is not None:
-            self._prefixes.clear()
+        """Frees all that is kept."""
+        self._prefixes.clear()
+        self._states.clear()
 
     def _forward(self, span: Span) -> torch.Tensor:
-        ids = torch.tensor([list(span.ids)], device=self._device)  # [1, T]
-        cache = span.cache.state if isinstance(span.cache, StateCache) else span.cache
-        keep = {"logits_to_keep": max(span.scored, 1)} if self._takes_logits_to_keep else {}
-        output = self._model(input_ids=ids, use_cache=True, **{self._cache_name: cache}, **keep)
-        if isinstance(span.cache, StateCache):
-            span.cache.length += len(span.ids)
-        logits: torch.Tensor = output.logits[0]  # [T or scored, V]
-        return logits[logits.shape[0] - span.scored :].float()
+        cache = span.cache
+        if isinstance(cache, StateCache):
+            return self._forward_state(span, cache)
+        assert isinstance(cache, KVCache)
+        logits = self._pass(span.ids, cache, span.scored, past=cache.length)
+        cache.ids.extend(span.ids)
+        self._prefixes.keep(cache, computed=len(span.ids))
+        return logits
 
+    def _forward_state(self, span: Span, cache: StateCache) -> torch.Tensor:
+        """Where several ids cannot follow a state at once, a prompt waits until it is whole, and others go singly."""
+        ids = [*cache.put_off, *span.ids]
+        past = cache.length - len(cache.put_off)
+        is_whole = self._takes_several or span.scored > 0
+        with cache.broken_by_errors():
+            if not is_whole:
+                cache.put_off = ids
+                logits = torch.empty(0)
+            elif self._takes_several or past == 0:
+                logits = self._pass(ids, cache.state, span.scored, past=past)
+            else:
+                rows = [self._pass([id], cache.state, 1, past=past + index) for index, id in enumerate(ids)]
+                logits = torch.cat(rows[len(rows) - span.scored :])
+        if is_whole:
+            cache.put_off = []
+        cache.ids.extend(span.ids)
+        return logits
 
-class StateCache:
-    """transformers' own cache of an architecture with a running state: it only grows."""
+    def _pass(self, ids: Sequence[int], cache: Any, scored: int, *, past: int) -> torch.Tensor:
+        """Float32 logits `[scored, V]`; the cache, which holds `past` ids, grows by these."""
+        given: dict[str, Any] = {self._cache_name: cache}
+        if self._takes_logits_to_keep:
+            given["logits_to_keep"] = max(scored, 1)
+        if self._takes_positions:  # some architectures count from 0 in each pass when they are not told
+            given["position_ids"] = torch.arange(past, past + len(ids), device=self._device)[None]
+        row = torch.tensor([list(ids)], device=self._device)  # [1, T]
+        logits: torch.Tensor = self._model(input_ids=row, use_cache=True, **given).logits[0]  # [T or scored, V]
+        return logits[logits.shape[0] - scored :].float()
 
-    def __init__(self, config: Any) -> None:
-        self.state = DynamicCache(config=config)
-        self.length = 0
-
-    def truncate(self, length: int) -> None:
-        """A running state cannot go back."""
-        raise NotImplementedError("This architecture's state cannot be cut back.")
-
-    def fork(self) -> StateCache:
-        """A copy of the whole state."""
-        other: StateCache = copy.copy(self)
-        other.state = copy.deepcopy(self.state)
-        return other
+    @cached_property
+    def _takes_several(self) -> bool:
+        """Whether several ids can follow a running state in one pass; some architectures forget it then. It is tried."""
+        ids = [1, 2, 3, 4, 5, 6]
+        whole, parts = StateCache(self._model.config), StateCache(self._model.config)
+        expected = self._pass(ids, whole.state, 1, past=0)
+        self._pass(ids[:3], parts.state, 1, past=0)
+        difference = self._pass(ids[3:], parts.state, 1, past=3) - expected
+        return bool(difference.norm() < SAME * expected.norm())
 
 
 def keeps_all_positions(config: Any) -> bool:

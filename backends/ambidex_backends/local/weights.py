@@ -64,6 +64,7 @@ def load(
     quantize: Quantize | None = None,
     kernels: bool | None = None,
     cache_bytes: int = 0,
+    deterministic: bool = False,
     revision: str | None = None,
     local_files_only: bool | None = None,
 ) -> LoadedModel:
@@ -82,14 +83,14 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model: Model | None = native_model(folder, settings, place, kind, quantize, kernels, cache_bytes)
         if model is None:
-            model = _transformers_model(folder, settings, place, kind, cache_bytes)
+            model = _transformers_model(folder, settings, place, kind, cache_bytes, deterministic)
         generation = _generation_config(folder, settings)
     _check_tokenizer(folder, model.vocabulary, tokenizer)
     return LoadedModel(folder, model, model.vocabulary, settings, generation, tokenizer, place, kind)
 
 
 def _transformers_model(
-    folder: Path, settings: Any, place: torch.device, kind: torch.dtype, cache_bytes: int
+    folder: Path, settings: Any, place: torch.device, kind: torch.dtype, cache_bytes: int, deterministic: bool
 ) -> TransformersModel:
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -101,7 +102,8 @@ def _transformers_model(
     )
     model, report = loaded
     _check_report(folder, report)
-    return TransformersModel(model.to(place).eval().requires_grad_(False), cache_bytes)
+    model = model.to(place).eval().requires_grad_(False)
+    return TransformersModel(model, cache_bytes, deterministic=deterministic)
 
 
 def _generation_config(folder: Path, settings: Any) -> GenerationConfig:

@@ -50,16 +50,55 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "gpt_neox": {},
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
     "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+    "gpt_oss": {
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "sliding_window": 16,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+    },
+    "cohere2": {"sliding_window": 16},
+    "llama4_text": {"num_local_experts": 2, "attention_chunk_size": 16},
 }
 """Attention in every layer: our own cache."""
+
+MAMBA2 = {"mamba_n_heads": 8, "mamba_d_head": 12, "mamba_d_state": 8, "mamba_n_groups": 1}
 
 HYBRIDS: dict[str, dict[str, object]] = {
     "lfm2": {"layer_types": ["conv", "full_attention", "conv", "full_attention"]},
     "mamba": {"state_size": 8},
+    "jamba": {
+        "num_experts": 2,
+        "num_experts_per_tok": 1,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "expert_layer_period": 2,
+        "expert_layer_offset": 1,
+        "mamba_d_state": 8,
+        "use_mamba_kernels": False,
+    },
+    "bamba": {"attn_layer_indices": [1, 3], **MAMBA2},
+    "granitemoehybrid": {
+        "layer_types": ["mamba", "attention", "mamba", "attention"],
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+        "shared_intermediate_size": 32,
+        **MAMBA2,
+    },
+    "qwen3_next": {
+        "layer_types": ["linear_attention", "full_attention"] * 2,
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 12,
+        "linear_value_head_dim": 12,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 32,
+        "shared_expert_intermediate_size": 32,
+    },
 }
 """Layers with a running state: transformers' own cache rules."""
 
-PATHS = ("llama", "gpt2", "gemma3_text")
+PATHS = ("llama", "gemma3_text", "gpt2", "gpt_oss")
 """An architecture for each way in which logits are computed and keys and values kept: what holds, holds for all."""
 
 

@@ -11,9 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ambidex import Greedy, Request, Special, collect
+from ambidex.errors import ModelLoadError
 from ambidex_backends.local import LocalBackend
 
-from .conftest import ARCHITECTURES, HYBRIDS
+from .conftest import ARCHITECTURES, HYBRIDS, save_model
 
 PROMPT = "the rain in the north and a wind from the sea, and the sun"
 TOLERANCE = 2e-4
@@ -63,12 +64,27 @@ def test_logits_agree_with_one_uncached_pass(kind: str, model_folder: Callable[[
     backend.close()
 
 
-def test_long_prompt_is_computed_in_chunks_with_the_same_result(model_folder: Callable[[str], Path]) -> None:
-    for kind in ("llama", "mistral", "gemma3_text", "gpt2", "lfm2"):
-        backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu", prefill_tokens=7)
-        prompt = backend.tokenizer.raw_prompt(PROMPT * 2)
-        assert greedy_ids(backend, prompt, 12) == reference_ids(model_folder(kind), prompt, 12)
-        backend.close()
+@pytest.mark.parametrize("kind", [*ARCHITECTURES, *HYBRIDS])
+def test_prompts_computed_in_parts_and_second_turns_give_the_same(
+    kind: str, model_folder: Callable[[str], Path]
+) -> None:
+    backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu", prefill_tokens=40)
+    prompt = backend.tokenizer.raw_prompt(PROMPT * 8)
+    assert len(prompt) > 100
+    expected = reference_ids(model_folder(kind), prompt, 12)
+    assert greedy_ids(backend, prompt, 12) == expected
+    turn = [*prompt, *expected, *backend.tokenizer.raw_prompt(PROMPT * 3)]
+    again = Request(prompt=turn, max_tokens=12, decoding=Greedy(), logprobs=0)
+    reply = collect(backend.stream(again))
+    assert [scored.id for scored in reply.logprobs or ()] == reference_ids(model_folder(kind), turn, 12)
+    assert (reply.usage.cached_tokens or 0) >= len(prompt)
+    backend.close()
+
+
+def test_a_state_that_is_no_cache_is_refused(tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "rwkv", {"attention_hidden_size": 48})
+    with pytest.raises(ModelLoadError, match="rwkv model keeps its state in a way of its own"):
+        LocalBackend(str(folder), device="cpu")
 
 
 @pytest.mark.parametrize(

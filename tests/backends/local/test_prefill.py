@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ambidex_backends.local.job import Job
-from ambidex_backends.local.prefill import GRID, LEAST, SHORT, STALL_SECONDS, Prefill, shares
+from ambidex_backends.local.model import CELL
+from ambidex_backends.local.prefill import LEAST, SHORT, STALL_SECONDS, Prefill, shares
 
 
 @dataclass
@@ -51,17 +52,17 @@ def test_every_prompt_is_done_in_bounded_time_and_answers_go_on_at_each_step(
     prefill = Prefill(budget, deterministic=deterministic)
     work = [Work(length) for length in prompts]
     answer = Work(1)
-    steps, bound = 0, sum(prompts) // min(budget, LEAST) + 2 * len(prompts) + sum(prompts) // GRID
+    steps, bound = 0, sum(prompts) // min(budget, LEAST) + 2 * len(prompts) + sum(prompts) // CELL
     while unfinished := [item for item in work if item.pending]:
         sizes = prefill.sizes(jobs(answer, *unfinished))
         assert sizes[0] == 1, "the running answer is advanced in every step"
         large = [size for size in sizes if size > SHORT]
-        assert sum(large) <= max(budget, GRID if deterministic else LEAST)
+        assert sum(large) <= max(budget, CELL if deterministic else LEAST)
         prefill.took(seconds_per_id * sum(sizes), sizes)
         for item, size in zip(unfinished, sizes[1:], strict=True):
             if deterministic and size:
-                assert item.computed // GRID == (item.computed + size - 1) // GRID, "within one cell"
-                assert (item.computed + size) % GRID == 0 or size == item.pending
+                assert item.computed // CELL == (item.computed + size - 1) // CELL, "within one cell"
+                assert (item.computed + size) % CELL == 0 or size == item.pending
             item.take(size)
         steps += 1
         assert steps <= bound
