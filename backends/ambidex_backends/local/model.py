@@ -14,8 +14,8 @@ import torch
 
 CELL = 64
 """With `deterministic=True` so many ids of a prompt, at positions that are multiples of it, are computed by one pass.
-Where the bits of a model's results depend on how many ids go through it together, a cache that is opened then holds only
-cells that were computed so."""
+Where a model's bits depend on how many ids go through it together, a cache that is opened then holds only cells that
+were computed so."""
 
 
 class SequenceCache(Protocol):

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from .cache import KVCache, LayerStates
 from .model import CELL
 
-
 BLOCK = CELL
 """Ids of a block. The last one of a sequence that has ended may hold fewer; nothing follows it."""
 

@@ -120,7 +120,7 @@ class TransformersModel:
 
     @cached_property
     def _takes_several(self) -> bool:
-        """Whether several ids can follow a running state in one pass; some architectures forget it then. It is tried."""
+        """Whether several ids can follow a running state in one pass: some architectures forget it then."""
         ids = [1, 2, 3, 4, 5, 6]
         whole, parts = StateCache(self._model.config), StateCache(self._model.config)
         expected = self._pass(ids, whole.state, 1, past=0)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from ambidex import Greedy, Request, Sampling, collect
-from ambidex.decoding import Decoding
 from ambidex.errors import AmbidexError
 from ambidex_backends.local import LocalBackend
 from ambidex_backends.local.model import Span
@@ -18,6 +17,10 @@ from .conftest import PATHS, OpenBackend
 
 STATES = ("lfm2", "mamba")
 """Architectures with a running state; the second's forgets it when several ids follow at once."""
+
+Strategy: TypeAlias = Greedy | Sampling
+Chat: TypeAlias = list[tuple[list[int], Strategy]]
+"""Its turns: what is said, and how it is answered."""
 
 LONG = 150  # ids of a long beginning: more than two blocks
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(2, 40))]
@@ -32,29 +35,30 @@ def some_ids(draw: random.Random, count: int) -> list[int]:
     return [draw.randrange(5, 380) for _ in range(count)]
 
 
-def decoding(draw: random.Random) -> Decoding:
+def strategy(draw: random.Random) -> Strategy:
     seed = draw.randrange(1000)
-    return draw.choice([Greedy(min_tokens=50), Sampling(temperature=1.0, seed=seed), Sampling(top_k=9, seed=seed)])
+    kinds: list[Strategy] = [Greedy(min_tokens=50), Sampling(temperature=1.0, seed=seed), Sampling(top_k=9, seed=seed)]
+    return draw.choice(kinds)
 
 
-def chats(seed: int, count: int = 5, turns: int = 3) -> list[list[tuple[list[int], Decoding]]]:
-    """For each chat its turns: what is said, and how it is answered. Most begin with one of two long prompts."""
+def chats(seed: int, count: int = 5, turns: int = 3) -> list[Chat]:
+    """Most begin with one of two long prompts."""
     draw = random.Random(seed)
     beginnings = [some_ids(draw, LONG - 1), some_ids(draw, 40), []]
     return [
         [
-            ([*(draw.choice(beginnings) if turn == 0 else []), *some_ids(draw, draw.randrange(1, 12))], decoding(draw))
+            ([*(draw.choice(beginnings) if turn == 0 else []), *some_ids(draw, draw.randrange(1, 12))], strategy(draw))
             for turn in range(turns)
         ]
         for _ in range(count)
     ]
 
 
-def request(ids: list[int], decoding: Decoding) -> Request:
+def request(ids: list[int], decoding: Strategy) -> Request:
     return Request(prompt=ids, decoding=decoding, max_tokens=8, logprobs=0)
 
 
-def answers(backend: LocalBackend, talks: list[list[tuple[list[int], Decoding]]], *, together: bool) -> list[list[int]]:
+def answers(backend: LocalBackend, talks: list[Chat], *, together: bool) -> list[list[int]]:
     """Each chat's whole history after its turns; turn by turn all chats at once, or one after another."""
     histories: list[list[int]] = [[] for _ in talks]
     for turn in range(len(talks[0])):
@@ -124,8 +128,8 @@ def test_what_chats_begin_with_is_computed_once_though_they_come_at_the_same_tim
     replies = [outcome for outcome in backend.batch(asked) if not isinstance(outcome, AmbidexError)]
     assert len(replies) == 8
     cached = [reply.usage.cached_tokens or 0 for reply in replies]
-    blocks = LONG // 64 * 64
-    assert sorted(cached) == [0] + [blocks] * 7
+    assert min(cached) == 0
+    assert all(number >= LONG // 64 * 64 for number in sorted(cached)[1:]), "whole blocks of it at least"
     assert computed() == sum(LONG + 5 + 8 - 1 for _ in asked) - sum(cached), "the counts are true"
 
 
