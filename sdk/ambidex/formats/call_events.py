@@ -13,6 +13,9 @@ from ambidex.messages import InvalidToolCall, ToolCall
 from ambidex.schema_check import schema_problems
 from ambidex.tools import Tool, as_tools
 
+NAMESPACE = "functions."
+"""What models put before the names of tools; dropped where only the rest is one."""
+
 _ALPHANUMERIC = string.ascii_letters + string.digits
 
 OfferedTools: TypeAlias = Iterable[Tool[..., Any] | Callable[..., Any] | Mapping[str, Any]]
@@ -41,6 +44,7 @@ class CallEvents:
         self._id = ""
         self._name: str | None = None
         self._pieces: list[str] = []
+        self._is_renamed = False
 
     @property
     def started(self) -> bool:
@@ -54,6 +58,8 @@ class CallEvents:
     def start(self, name: str, id: str | None = None) -> None:
         """A call of `name` begins; `id` is the one in the text, where the family writes ids."""
         self._id = id or self._new_id()
+        if name not in self._tools and (bare := name.removeprefix(NAMESPACE)) in self._tools:
+            name, self._is_renamed = bare, True
         self._name = name
         self.events.append(ToolCallStarted(self._index, self._id, name))
 
@@ -75,6 +81,7 @@ class CallEvents:
             self.fail(raw, "the arguments are not a JSON object")
             return
         name = self._name or ""
+        repaired |= self._is_renamed
         if repaired and name in self._tools and (wrong := schema_problems(self._tools[name].parameters, arguments)):
             self.fail(raw, f"the call was malformed, and its arguments do not fit the tool: {'; '.join(wrong[:5])}")
             return
@@ -89,4 +96,4 @@ class CallEvents:
 
     def _next(self) -> None:
         self._index += 1
-        self._id, self._name, self._pieces = "", None, []
+        self._id, self._name, self._pieces, self._is_renamed = "", None, [], False

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .call_events import CallEvents
+from .call_events import NAMESPACE, CallEvents
 from .lenient_json import Fragment, LenientReader, strict_object
 
 NEUTRAL = frozenset({"type", "description", "thought", "reasoning"})
@@ -115,7 +115,8 @@ class CallObject:
         self._name = name
         if self._unsure and self._arguments_key is None:
             return
-        if self._unsure and self._calls.tools and name not in self._calls.tools:
+        known = self._calls.tools
+        if self._unsure and known and name not in known and name.removeprefix(NAMESPACE) not in known:
             self.problem = self.problem or f"there is no tool {name[:80]!r}"
         elif self.problem is None:
             self._calls.start(name, self._id)

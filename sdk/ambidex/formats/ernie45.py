@@ -23,6 +23,7 @@ MARKERS = ("<tool_call>", "</tool_call>", "<response>", "</response>", "<tool_ou
 
 _GRAMMAR = TurnGrammar(
     calls={"<tool_call>": JSONCalls(closing=("</tool_call>",), openings=("<tool_call>",))},
+    closings=("</tool_call>",),
     dropped=("<response>", "</response>"),
     stop_tokens=STOP_TOKENS,
 )

@@ -43,14 +43,16 @@ def key_header(key_end: str, value: str, *otherwise: str) -> Header:
 
 CALLS = TaggedCalls(
     call=("<tool_call>",),
-    header=name_header("<arg_key>", "</tool_call>"),
+    header=name_header("<arg_key>", "</tool_call>", "{"),
     call_end=("</tool_call>",),
     parameter=("<arg_key>",),
     parameter_header=key_header("</arg_key>", "<arg_value>", "<arg_key>", "</tool_call>"),
     parameter_end=("</arg_value>",),
     json=JSONCalls(closing=("</tool_call>",), openings=("<tool_call>",)),
 )
-_GRAMMAR = TurnGrammar(calls=CALLS.openings(), reasoning=(REASONING,), stop_tokens=STOP_TOKENS)
+_GRAMMAR = TurnGrammar(
+    calls=CALLS.openings(), reasoning=(REASONING,), closings=("</tool_call>",), stop_tokens=STOP_TOKENS
+)
 parser = _GRAMMAR.parser
 
 _FORM = "<tool_call>FUNCTION_NAME<arg_key>ARGUMENT_NAME</arg_key><arg_value>value</arg_value></tool_call>"

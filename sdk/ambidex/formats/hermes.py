@@ -27,6 +27,7 @@ MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>",
 _GRAMMAR = TurnGrammar(
     calls={"<tool_call>": JSONCalls(closing=("</tool_call>",), openings=("<tool_call>",))},
     reasoning=(REASONING,),
+    closings=("</tool_call>",),
     stop_tokens=STOP_TOKENS,
 )
 parser = _GRAMMAR.parser

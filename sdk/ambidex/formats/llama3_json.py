@@ -1,8 +1,9 @@
 """Llama 3.1 to 3.3: the answer is `{"name": ..., "parameters": {...}}`, or such objects after `<|python_tag|>`.
 
 Nothing marks a call but its members, so that another answer in JSON stays text, and where tools are known their names
-count. Several objects stand side by side or between semicolons. Meta also asks for `<function=NAME>{...}</function>`.
-Results go back in a turn of `ipython`, as JSON. Source: the chat templates and Meta's description of prompts.
+count. Several objects stand side by side or between semicolons. Built-in tools are called as
+`<|python_tag|>NAME.call(a="x")`; Meta also asks for `<function=NAME>{...}</function>`. Results go back in a turn of
+`ipython`, as JSON. Source: the chat templates and Meta's description of prompts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .call_object import Members
 from .functionary_v31 import CALLS
 from .json_calls import JSONCalls
 from .listing import compact, listed
+from .pythonic_calls import PythonicCalls
 from .turn_parser import TurnGrammar
 
 NAMES = ("llama3_json",)
@@ -27,7 +29,9 @@ MARKERS = ("<|python_tag|>", "<function=", "</function>", *REASONING)
 _MEMBERS = Members(arguments=("parameters", "arguments"))
 _GRAMMAR = TurnGrammar(
     calls={
-        "<|python_tag|>": JSONCalls(openings=("<|python_tag|>",), members=_MEMBERS),
+        "<|python_tag|>": PythonicCalls(
+            bare=True, suffix=".call", json=JSONCalls(openings=("<|python_tag|>",), members=_MEMBERS)
+        ),
         "<function=": CALLS,
     },
     bare={"{": JSONCalls(openings=("<|python_tag|>",), members=_MEMBERS, unsure=True)},

@@ -40,11 +40,13 @@ class PythonicCalls:
     closing  the tags that end it. None: the list's own bracket does
     bare     the list's bracket is the opening tag, and the list may be no call at all
     json     reads JSON that stands in the place of calls
+    suffix   what stands behind the name of each: `f.call(a=1)`. Without it there is no call, but text
     """
 
     closing: Sequence[str] = ()
     bare: bool = False
     json: NewBody | None = None
+    suffix: str = ""
     ends: Markers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class PythonicBlock:
         self._length = 0
         self._raw_is_over = False  # what the present state reads belongs to no call any more
         self._final = False
-        self._in_list = form.bare
+        self._in_list = form.bare and not form.suffix
         self._any_call = False
         self._repaired = False
         self._first_argument = True
@@ -167,7 +169,9 @@ class PythonicBlock:
             if not self._final and len(rest) < MAX_NAME and _MAY_BE_CALL.fullmatch(rest):
                 return start
             return self._no_call(start, "there is no call where one should begin")
-        name, end = found[1], found.end()
+        name, end = found[1].removesuffix(self._form.suffix), found.end()
+        if name + self._form.suffix != found[1]:
+            return self._no_call(start, "there is no call where one should begin")
         if not self._any_call and self._form.bare:
             tools = self._calls.tools
             begins = self._argument_begins(text, end)

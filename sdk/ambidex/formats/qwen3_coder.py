@@ -37,7 +37,12 @@ _CALLS = TaggedCalls(
     padded=True,
     json=JSONCalls(closing=("</tool_call>",), openings=("<tool_call>",)),
 )
-_GRAMMAR = TurnGrammar(calls=_CALLS.openings(), reasoning=(REASONING,), stop_tokens=STOP_TOKENS)
+_GRAMMAR = TurnGrammar(
+    calls=_CALLS.openings(),
+    reasoning=(REASONING,),
+    closings=("</function>", "</tool_call>"),
+    stop_tokens=STOP_TOKENS,
+)
 parser = _GRAMMAR.parser
 
 _FORM = (

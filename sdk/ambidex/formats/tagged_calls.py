@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .argument_types import UNKNOWN, Argument, arguments_of
-from .call_events import CallEvents
+from .call_events import NAMESPACE, CallEvents
 from .lenient_json import LenientReader
 from .literal_reader import literal_json
 from .markers import Markers
@@ -240,11 +240,18 @@ class TaggedBlock:
             return start if tag or self._final else self._no_header(start, "its opening tag is malformed")
         tools = self._calls.tools
         name = tag.name
-        if name not in tools and name.removeprefix("functions.") in tools:
-            name = name.removeprefix("functions.")
+        if name not in tools and name.removeprefix(NAMESPACE) in tools:
+            name = name.removeprefix(NAMESPACE)
         must_be_known = self._form.needs_tool or self._lacks_section or tag.odd
         if not name or (tools and must_be_known and name not in tools):
             return self._no_header(start, f"there is no tool {name!r}" if name else "it has no name")
+        if self._lacks_section and not tag.empty:
+            at = _after_gap(text, tag.end)
+            follows = self._next(text, at, (*self._form.in_call, "{"))
+            if follows is None:
+                return start
+            if not follows and at < len(text):  # a tag in prose
+                return self._no_header(start, "nothing of a call follows its opening tag")
         self._is_known = name in tools
         self._declared = arguments_of(tools.get(name))
         self._seen = set()

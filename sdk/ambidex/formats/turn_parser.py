@@ -67,6 +67,7 @@ class TurnGrammar:
     reasoning    pairs of tags around reasoning; a prompt that opens it does so with the first pair
     reasons_late reasoning may begin after text and calls too; else its tags are text there
     dropped      tags that carry nothing: of sections, of the answer's text
+    closings     tags that end calls: one more of them directly behind a call carries nothing either
     stop_tokens  dropped where one ends the answer
     first        what reads the beginning of the answer, whose tag the prompt has written
     """
@@ -76,6 +77,7 @@ class TurnGrammar:
     reasoning: Sequence[tuple[str, str]] = (("<think>", "</think>"),)
     reasons_late: bool = False
     dropped: Sequence[str] = ()
+    closings: Sequence[str] = ()
     stop_tokens: Sequence[str] = ()
     first: NewBody | None = None
     at_start: Markers = field(init=False)
@@ -91,7 +93,7 @@ class TurnGrammar:
         made = {
             "at_start": Markers([*tags, *self.bare, *thinks]),
             "in_text": Markers([*tags, *late]),
-            "after_call": Markers([*tags, *self.bare, *late]),
+            "after_call": Markers([*tags, *self.bare, *late, *self.closings]),
             "in_reasoning": {closing: Markers([*tags, closing]) for _, closing in self.reasoning},
             "call_openings": Markers(self.calls),
         }
@@ -212,7 +214,7 @@ class TurnParser:
             self._space.at_tag()
             self._body = new_body(self._calls, marker, tags_in_strings=self._tags_in_strings)
             self._state = self._call
-        elif marker in grammar.dropped:
+        elif marker in grammar.dropped or marker in grammar.closings:
             self._space.at_tag()
         else:
             self._begin_reasoning(dict(grammar.reasoning)[marker])
