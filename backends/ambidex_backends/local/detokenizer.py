@@ -9,7 +9,9 @@ then the ids whose text is not certain yet.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from ambidex.formats import Quotation
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 CONTEXT = 6
@@ -103,3 +105,37 @@ class Detokenizer:
         while start > 0 and (self._is_byte(ids[start]) or not self._decode(ids[start:]).strip(f" {REPLACEMENT}")):
             start -= 1
         return start
+
+
+class QuotingDetokenizer(Detokenizer):
+    """Marks tags that other tokens spell out (`ambidex.formats.Quotation`). `tags`: control tokens' spellings by id."""
+
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        prompt: Sequence[int],
+        *,
+        tags: Mapping[int, str],
+        is_byte: Callable[[int], bool],
+        hidden: frozenset[int],
+        cleans_up: bool,
+    ) -> None:
+        super().__init__(decode, prompt, is_byte=is_byte, hidden=hidden, cleans_up=cleans_up)
+        self._tags = tags
+        self._quotation = Quotation(tags.values())
+
+    def fork(self) -> QuotingDetokenizer:
+        other = copy.copy(self)
+        other._window = list(self._window)
+        other._quotation = self._quotation.fork()
+        return other
+
+    def push(self, token: int) -> str:
+        piece = super().push(token)
+        spelling = self._tags.get(token)
+        if spelling is None or not piece.endswith(spelling):
+            return self._quotation.text(piece) if spelling is None else piece
+        return self._quotation.text(piece.removesuffix(spelling)) + self._quotation.tag(spelling)
+
+    def flush(self) -> str:
+        return self._quotation.text(super().flush())

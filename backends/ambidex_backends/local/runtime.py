@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 from ambidex import formats
@@ -132,9 +132,21 @@ class Runtime:
         hints = {"tool_choice": request.tool_choice} if "tool_choice" in self.template.variables and tools else None
         rendered = self.template.render(request.messages, tools, reasoning=request.reasoning, variables=hints)
         shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.MARKERS}
-        parser = partial(self._format.parser, tools or None, starts_in_reasoning=rendered.starts_in_reasoning)
+        starts = rendered.starts_in_reasoning
+
+        def parser() -> formats.Parser:
+            return formats.Unquoting(self._format.parser(tools or None, starts_in_reasoning=starts))
+
         hidden = self.tokenizer.special_ids - shown
-        return Prompt(rendered.ids, self._chat_ends, hidden, parser, tools, rendered.starts_in_reasoning)
+        return Prompt(rendered.ids, self._chat_ends, hidden, parser, tools, starts, self._tags)
+
+    @cached_property
+    def _tags(self) -> dict[int, str]:
+        """The control tokens that the format's tags are made of, by id."""
+        written = "\n".join((*self._format.MARKERS, *self._format.REASONING, *self._format.STOP_TOKENS))
+        return {
+            id: spelling for spelling, id in self.tokenizer.plain.control.items() if spelling and spelling in written
+        }
 
     def _max_tokens(self, request: Request, prompt_length: int) -> int:
         left = None if self.context_length is None else self.context_length - prompt_length

@@ -61,7 +61,7 @@ class Strategies:
         sequence = Sequence(
             ids=list(prompt.ids),
             sampler=self._sampler(request, prompt, choice),
-            detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden),
+            detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden, prompt.tags),
             stops=StopMatcher(request.stops),
             ends=prompt.ends,
             max_tokens=max_tokens,
@@ -83,7 +83,9 @@ class Strategies:
             decoding=decoding,
             answers=request.n,
             sampler=self._sampler(request, prompt, 0),
-            text=AnswerText(self.tokenizer.detokenizer(prompt.ids, prompt.hidden), StopMatcher(request.stops)),
+            text=AnswerText(
+                self.tokenizer.detokenizer(prompt.ids, prompt.hidden, prompt.tags), StopMatcher(request.stops)
+            ),
             ends=prompt.ends,
             max_tokens=max_tokens,
             deadline=time.monotonic() + request.seconds,

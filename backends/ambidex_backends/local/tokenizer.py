@@ -12,7 +12,7 @@ from ambidex.errors import InvalidRequest
 from ambidex.request import RawPrompt, Special
 from ambidex.templates import HFTokenizer
 
-from .detokenizer import Detokenizer
+from .detokenizer import Detokenizer, QuotingDetokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -122,15 +122,19 @@ class Tokenizer:
                     ids += self.encode(item)
         return ids
 
-    def detokenizer(self, prompt: Sequence[int], hidden: frozenset[int]) -> Detokenizer:
-        """Text of the ids that follow `prompt`; those in `hidden` give none."""
-        return Detokenizer(
-            lambda ids: self.decode(ids, skip_special=False),
-            prompt,
-            is_byte=self.is_byte,
-            hidden=hidden,
-            cleans_up=self._cleans_up,
-        )
+    def detokenizer(
+        self, prompt: Sequence[int], hidden: frozenset[int], tags: Mapping[int, str] | None = None
+    ) -> Detokenizer:
+        """Text of the ids that follow `prompt`; those in `hidden` give none. Where other ids spell one of the `tags`, a
+        mark in it says so."""
+
+        def decode(ids: Sequence[int]) -> str:
+            return self.decode(ids, skip_special=False)
+
+        is_byte, cleans_up = self.is_byte, self._cleans_up
+        if tags:
+            return QuotingDetokenizer(decode, prompt, tags=tags, is_byte=is_byte, hidden=hidden, cleans_up=cleans_up)
+        return Detokenizer(decode, prompt, is_byte=is_byte, hidden=hidden, cleans_up=cleans_up)
 
     @cached_property
     def _added_ids(self) -> frozenset[int]:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from ambidex.accumulator import Accumulator
 from ambidex.errors import InvalidRequest
-from ambidex.events import Event
 from ambidex.messages import Assistant, ToolCall, ToolResult
 from ambidex.tools import Tool
 
@@ -68,26 +67,22 @@ from . import (
 from .call_events import OfferedTools
 from .call_form import CallForm
 from .detection import family
+from .parser import Parser
+from .quotation import Quotation, Unquoting
 
 __all__ = [
     "CallForm",
     "Format",
     "OfferedTools",
     "Parser",
+    "Quotation",
+    "Unquoting",
     "detect",
     "for_template",
     "get",
     "names",
     "parse",
 ]
-
-
-class Parser(Protocol):
-    """Reads one answer. After `close` it is used up."""
-
-    def feed(self, text: str) -> list[Event]: ...
-
-    def close(self) -> list[Event]: ...
 
 
 class Format(Protocol):

@@ -26,7 +26,7 @@ NAMES = ("deepseek_v32",)
 STOP_TOKENS = ("<｜end▁of▁sentence｜>",)
 REASONING = ("<think>", "</think>")
 _SECTIONS = {f"<｜DSML｜{name}>": f"</｜DSML｜{name}>" for name in ("function_calls", "tool_calls")}
-MARKERS = (*_SECTIONS, *_SECTIONS.values(), "<function_results>", "</function_results>", *REASONING)
+MARKERS = ("｜DSML｜", *_SECTIONS, *_SECTIONS.values(), "<function_results>", "</function_results>", *REASONING)
 
 
 def _stated(attributes: Mapping[str, str]) -> frozenset[str] | None:

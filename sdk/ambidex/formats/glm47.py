@@ -24,7 +24,7 @@ NAMES = ("glm47", "ling3", "poolside_v1")
 STOP_TOKENS = ("<|user|>", "<|observation|>", "<|endoftext|>", "</assistant>")
 REASONING = ("<think>", "</think>")
 CALL_TAGS = ("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "<tool_call>", "</tool_call>")
-MARKERS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", *REASONING)
+MARKERS = (*CALL_TAGS, "<tool_response>", "</tool_response>", *REASONING)
 
 
 def name_header(*next_tags: str) -> Header:

@@ -23,7 +23,16 @@ from .turn_parser import TurnGrammar
 NAMES = ("hunyuan_v3",)
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eos|>", "<|hy_eos|>", "<｜hy_eos｜>")
 REASONING = ("<think>", "</think>")
-_PLAIN = ("<tool_calls>", "</tool_calls>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+_ARGUMENT = ("<tool_sep>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")
+_PLAIN = (
+    *_ARGUMENT,
+    "<tool_calls>",
+    "</tool_calls>",
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_response>",
+    "</tool_response>",
+)
 MARKERS = (*_PLAIN, *(tag.replace(">", ":opensource>") for tag in _PLAIN), *REASONING)
 
 

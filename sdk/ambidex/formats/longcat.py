@@ -22,7 +22,8 @@ NAMES = ("longcat",)
 STOP_TOKENS = ("</longcat_s>", "<|endoftext|>")
 REASONING = ("<longcat_think>", "</longcat_think>")
 _OPENING, _CLOSING = "<longcat_tool_call>", "</longcat_tool_call>"
-MARKERS = (_OPENING, _CLOSING, "<longcat_tool_response>", "</longcat_tool_response>", *REASONING)
+_ARGUMENT = ("<longcat_arg_key>", "</longcat_arg_key>", "<longcat_arg_value>", "</longcat_arg_value>")
+MARKERS = (_OPENING, _CLOSING, *_ARGUMENT, "<longcat_tool_response>", "</longcat_tool_response>", *REASONING)
 
 _CALLS = TaggedCalls(
     call=(_OPENING,),
