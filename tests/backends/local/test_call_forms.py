@@ -189,6 +189,6 @@ def test_a_call_that_must_be_made_is_made_in_the_familys_form(of_a_family: Local
         decoding = Sampling(temperature=1.5, seed=seed)
         asked = Request([User("hi")], tools=[ping, look], tool_choice="required", max_tokens=150, decoding=decoding)
         reply = collect(of_a_family.stream(asked))
-        assert not reply.text.strip()
+        assert not reply.text.strip() or reply.finish_reason == "length"  # cut inside of a tag
         assert {call.name for call in reply.tool_calls} <= {"ping", "look"}
         assert reply.tool_calls or reply.finish_reason == "length"
