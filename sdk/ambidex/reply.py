@@ -32,13 +32,19 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts; `cached_tokens` is the part of the input that was not computed again. None: not reported."""
+    """Token counts. None: not reported.
+
+    `cached_tokens` is the part of the input that was not computed again; `drafted_tokens` were guessed ahead of the
+    model, which found `accepted_tokens` of them right: those are part of the output.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: float | None = None
+    drafted_tokens: int | None = None
+    accepted_tokens: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
         def total(name: str) -> Any:

@@ -30,6 +30,8 @@ class LocalBackend:
     dtype             "auto" (the checkpoint's), "float32", "bfloat16" or "float16"
     quantize          "int8" or "int4": weights in 8 or 4 bits with a scale for each group; on CPUs, Llama-shaped models
     kernels           our own kernels on CPUs: None where possible, True always (else `Unsupported`), False never
+    draft             tokens are guessed ahead where that is faster, and never change an answer: "prompt" copies what
+                      followed the same words before; another model's name asks it, which must have the same tokenizer
     revision          a Hub model's branch, tag or commit
     local_files_only  True: never ask the Hub
     max_context       tokens of prompt and answer together, if less than the model's own limit
@@ -54,6 +56,7 @@ class LocalBackend:
         dtype: str = "auto",
         quantize: Literal["int8", "int4"] | None = None,
         kernels: bool | None = None,
+        draft: str | None = None,
         revision: str | None = None,
         local_files_only: bool | None = None,
         max_context: int | None = None,
@@ -99,6 +102,7 @@ class LocalBackend:
             ),
             quantize=quantize,
             kernels=kernels,
+            draft=draft,
         )
 
     @staticmethod

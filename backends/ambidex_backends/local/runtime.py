@@ -13,6 +13,7 @@ from ambidex.templates import ChatTemplate
 
 from . import weights
 from .answer_form import AnswerForm
+from .draft_loading import drafters
 from .engine import Engine
 from .engine_options import EngineOptions
 from .grammars import Grammars
@@ -45,6 +46,7 @@ class Runtime:
         engine: EngineOptions,
         quantize: Quantize | None = None,
         kernels: bool | None = None,
+        draft: str | None = None,
     ) -> None:
         loaded = weights.load(
             name,
@@ -70,7 +72,8 @@ class Runtime:
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
-        self._strategies = Strategies(self.tokenizer, _model_defaults(self._generation), self._answer_form)
+        drafter = None if draft is None else drafters(draft, loaded, engine, cache_bytes, local_files_only)
+        self._strategies = Strategies(self.tokenizer, _model_defaults(self._generation), self._answer_form, drafter)
         self.engine = Engine(loaded.model, engine)
         self.engine_options = engine
 

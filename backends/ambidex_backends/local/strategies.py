@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from ambidex.decoding import Beams
 from ambidex.errors import InvalidRequest
@@ -15,6 +16,7 @@ from .answer_text import AnswerText
 from .banned import TokenIndex, banned_texts
 from .beam_search import BeamSearch
 from .constraint import Constraint
+from .drafting import Drafter
 from .job import Job
 from .outbox import Outbox
 from .prompt import Prompt
@@ -22,6 +24,7 @@ from .samples import Samples
 from .sampling import ModelDefaults, Processor, Sampler, decoding_or_default, make_sampler
 from .scores import Scorer
 from .sequence import Sequence
+from .speculation import SpeculativeSequence
 from .stops import StopMatcher
 from .tokenizer import Tokenizer
 
@@ -36,6 +39,7 @@ class Strategies:
     tokenizer: Tokenizer
     defaults: ModelDefaults
     answer_form: AnswerForm
+    drafter: Callable[[], Drafter] | None = None  # where answers are guessed ahead
 
     def job(self, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Job:
         """Raises `InvalidRequest`, `Unsupported`, `MissingExtra`."""
@@ -43,8 +47,9 @@ class Strategies:
         self._check(request)
         if isinstance(decoding, Beams):
             return self._beams(decoding, request, prompt, max_tokens, emit)
-        sequences = [self._sequence(choice, request, prompt, max_tokens, emit) for choice in range(request.n)]
-        return sequences[0] if request.n == 1 else Samples(sequences)
+        if request.n > 1:
+            return Samples([self._sequence(choice, request, prompt, max_tokens, emit) for choice in range(request.n)])
+        return self._sequence(0, request, prompt, max_tokens, emit)
 
     def _check(self, request: Request) -> None:
         decoding = decoding_or_default(request.decoding, self.defaults)
@@ -58,7 +63,10 @@ class Strategies:
 
     def _sequence(self, choice: int, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Sequence:
         constraint = self._constraint(request, prompt, max_tokens)
-        sequence = Sequence(
+        kind: Callable[..., Sequence] = Sequence
+        if self.drafter is not None and request.n == 1:
+            kind = partial(SpeculativeSequence, drafter=self.drafter())
+        sequence = kind(
             ids=list(prompt.ids),
             sampler=self._sampler(request, prompt, choice),
             detokenizer=self.tokenizer.detokenizer(prompt.ids, prompt.hidden, prompt.tags),

@@ -48,6 +48,11 @@ class Tokenizer:
         """Number of ids, added tokens included."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Every token as the tokenizer writes it, and its id."""
+        return dict(self._backend.get_vocab(with_added_tokens=True))
+
     @cached_property
     def beginning(self) -> tuple[int, ...]:
         """The ids that the tokenizer puts before a text (BOS), if any."""

@@ -249,6 +249,8 @@ def test_the_confirmed_prefix_streams_and_is_never_taken_back(backend: LocalBack
             case Finished(choices):
                 for index, answer in enumerate(choices):
                     assert "".join(text for of, text in pieces if of == index) == answer.message.text
+            case _:
+                pass
     assert scored == ids_of(stream.reply)
     assert stream.reply.usage.output_tokens == sum(len(choice.logprobs or ()) for choice in stream.reply.choices)
 

@@ -1,0 +1,59 @@
+"""What guesses ahead for a model: looked up in the prompt, or another model with the same tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ambidex.errors import Unsupported, VocabMismatch
+
+from . import weights
+from .drafting import Drafter, DraftModel, PromptLookup
+from .engine_options import EngineOptions
+from .native.model import NativeModel
+from .tokenizer import Tokenizer
+
+CACHE_SHARE = 4
+"""A draft model keeps prefixes in a quarter of the memory that its model has for them."""
+
+
+def drafters(
+    name: str, loaded: weights.LoadedModel, engine: EngineOptions, cache_bytes: int, local_files_only: bool | None
+) -> Callable[[], Drafter]:
+    """Makes a drafter for each answer of `loaded`: `name` is "prompt" or a model's.
+
+    Raises `Unsupported`, `VocabMismatch`, and for another model what `weights.load` raises.
+    """
+    if not loaded.model.can_rewind:
+        raise Unsupported("draft: the state of this architecture cannot be cut back to what was right.", param="draft")
+    exact = isinstance(loaded.model, NativeModel) or loaded.dtype is torch.float32
+    if engine.deterministic and not exact:
+        raise Unsupported(
+            f"draft with deterministic=True: {loaded.dtype} scores depend on how many positions are computed at once "
+            "here. Use float32, or a model that our kernels compute.",
+            param="draft",
+        )
+    if name == "prompt":
+        return PromptLookup
+    return _draft_model(name, loaded, cache_bytes, local_files_only).drafter
+
+
+def _draft_model(name: str, loaded: weights.LoadedModel, cache_bytes: int, local_files_only: bool | None) -> DraftModel:
+    other = weights.load(
+        name,
+        device=str(loaded.device),
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        cache_bytes=cache_bytes // CACHE_SHARE,
+        local_files_only=local_files_only,
+    )
+    if not other.model.can_rewind:
+        raise Unsupported(f"{name!r} cannot draft: its architecture's state cannot be cut back.", param="draft")
+    mine, its = Tokenizer(loaded.tokenizer).vocabulary, Tokenizer(other.tokenizer).vocabulary
+    if mine != its:
+        different = sum(its.get(text) != id for text, id in mine.items())
+        raise VocabMismatch(
+            f"{name!r} cannot draft for this model: {different} of its {len(mine)} tokens have other ids there, and "
+            f"{len(its)} tokens are there in all. It takes the same tokenizer, as models of one family have."
+        )
+    return DraftModel(other.model, loaded.embeddings)
