@@ -12,7 +12,7 @@ from .call_pairing import paired, with_unique_ids
 from .decoding import Decoding, check_integer
 from .errors import AmbidexError, ConcurrentUse, ConfigError, InvalidRequest
 from .events import Event, Finished
-from .messages import Assistant, Message, Part, System, ToolResult, User, checked_messages
+from .messages import Assistant, Message, Part, System, Text, ToolResult, User, checked_messages, may_go_on
 from .option_names import unknown_name_message
 from .request import ReasoningEffort, Request, ToolChoice
 from .stream import Watcher, as_ambidex_error
@@ -148,7 +148,7 @@ class Turn(Watcher[Event]):
     def accept(self, event: Event) -> Event:
         if isinstance(event, Finished) and event.choices[0].finish_reason != "cancelled":
             event = with_unique_call_ids(event)
-            self._keep((*self._request.messages, event.choices[0].message))
+            self._keep(with_answer(self._request.messages, event.choices[0].message))
         notify(self._observe, event)
         return event
 
@@ -180,6 +180,18 @@ def with_unique_call_ids(event: Finished) -> Finished:
     first, *others = event.choices
     first = dataclasses.replace(first, message=with_unique_ids(first.message))
     return dataclasses.replace(event, choices=(first, *others))
+
+
+def with_answer(messages: Sequence[Message], answer: Assistant) -> tuple[Message, ...]:
+    """The history with the answer; one that goes on with an answer before it becomes one message with that."""
+    *before, last = messages
+    if not isinstance(last, Assistant) or not may_go_on(last):
+        return (*messages, answer)
+    *parts, end = last.parts
+    first, *others = answer.parts or (Text(""),)
+    if isinstance(end, Text) and isinstance(first, Text):
+        return (*before, Assistant(*parts, end.text + first.text, *others))
+    return (*before, Assistant(*last.parts, *answer.parts))
 
 
 def _new_messages(history: Sequence[Message], content: tuple[Content, ...]) -> list[Message]:

@@ -204,6 +204,18 @@ class ToolResult(_HasParts):
 Message: TypeAlias = System | User | Assistant | ToolResult
 
 
+def may_go_on(message: Message) -> bool:
+    """Whether a model that is asked behind this message goes on with it, in the same turn: an answer that calls
+    nothing and ends in text."""
+    return (
+        isinstance(message, Assistant)
+        and not message.tool_calls
+        and not message.invalid_calls
+        and isinstance(message.parts[-1] if message.parts else None, Text)
+        and bool(message.text.strip())
+    )
+
+
 def checked_messages(messages: Iterable[Message]) -> tuple[Message, ...]:
     """The messages as a tuple; a str, a dict or anything else is refused with what to use instead."""
     if isinstance(messages, str):

@@ -19,6 +19,7 @@ from ambidex import (
     Image,
     InvalidToolCall,
     Message,
+    Reasoning,
     Reply,
     Request,
     System,
@@ -28,6 +29,7 @@ from ambidex import (
     ToolResult,
     User,
 )
+from ambidex.conversation import with_answer
 from ambidex.errors import (
     AmbidexError,
     ConcurrentUse,
@@ -135,6 +137,34 @@ def test_asking_with_nothing_goes_on() -> None:
     chat.append(Assistant("Once"))
     assert chat.ask().text == "and more"
     assert backend.requests[0].messages == (User("Tell me."), Assistant("Once"))
+    assert chat.messages == (User("Tell me."), Assistant("Onceand more"))
+
+
+@pytest.mark.parametrize(
+    ("before", "answer", "kept"),
+    [
+        (Assistant("Once "), Assistant("upon"), [Assistant("Once upon")]),
+        (Assistant("Once"), Assistant(Reasoning("hm"), "upon"), [Assistant("Once", Reasoning("hm"), "upon")]),
+        (Assistant(Reasoning("hm"), "Once "), Assistant("upon"), [Assistant(Reasoning("hm"), "Once upon")]),
+        (
+            Assistant("Once"),
+            Assistant(ToolCall("1", "add", {"a": 1, "b": 2})),
+            [Assistant("Once", ToolCall("1", "add", {"a": 1, "b": 2}))],
+        ),
+        (Assistant("Once"), Assistant(), [Assistant("Once")]),
+        (Assistant("  "), Assistant("upon"), [Assistant("  "), Assistant("upon")]),
+        (
+            Assistant(InvalidToolCall("1", "add", "{", "cut off")),
+            Assistant("upon"),
+            [Assistant(InvalidToolCall("1", "add", "{", "cut off")), Assistant("upon")],
+        ),
+    ],
+)
+def test_what_goes_on_with_an_answer_is_one_message_with_it(
+    before: Assistant, answer: Assistant, kept: list[Assistant]
+) -> None:
+    assert with_answer((User("Tell me."), before), answer) == (User("Tell me."), *kept)
+    assert with_answer((User("Tell me."),), answer) == (User("Tell me."), answer)
 
 
 # -- tools

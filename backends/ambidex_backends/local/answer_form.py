@@ -12,7 +12,7 @@ from ambidex.request import NamedTool, Request
 from ambidex.tools import Tool
 
 from . import grammars
-from .constraint import Constraint, GrammarConstraint, TriggeredConstraint
+from .constraint import Constraint, GrammarConstraint, TriggeredConstraint, WithoutConstraint
 from .grammars import Grammars
 
 SPARE_TOKENS = 8
@@ -39,6 +39,8 @@ class AnswerForm:
         Raises `Unsupported`, `MissingExtra`, `InvalidRequest`.
         """
         whole = self._whole(request, tools)
+        if whole is None and request.tool_choice == "none":
+            return self._no_calls(request.tool_list)
         if whole is None:
             return self._calls_once_begun(tools, request.parallel_tool_calls is not False)
 
@@ -72,6 +74,11 @@ class AnswerForm:
             ends=self.ends,
             reserve=2 * shortest + SPARE_TOKENS,
         )
+
+    def _no_calls(self, tools: Sequence[Tool]) -> Constraint | None:
+        """Without the token that begins calls, if one does; what begins otherwise is not read as a call."""
+        opening = self.grammars.ids(self.format.call_form(tools).opening) if tools else []
+        return WithoutConstraint(opening[0]) if len(opening) == 1 else None
 
     def _calls_once_begun(self, tools: Sequence[Tool], several: bool) -> Constraint | None:
         calls = self.format.call_form(tools) if tools and grammars.is_installed() else None

@@ -261,6 +261,31 @@ class ChoiceConstraint:
         return sorted(following)
 
 
+class WithoutConstraint:
+    """Anything but one token: the one that begins a call, where none is to be made."""
+
+    is_complete = False
+    is_cut = False
+
+    def __init__(self, token: int) -> None:
+        self._token = token
+
+    def fork(self) -> WithoutConstraint:
+        return self
+
+    def prepare(self, workers: Executor) -> None:
+        """Nothing takes time here."""
+
+    def masked(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.index_fill(0, torch.tensor([self._token], device=logits.device), NEVER)
+
+    def begin(self, left: int) -> list[int]:
+        return []
+
+    def take(self, token: int, left: int) -> list[int]:
+        return [token]
+
+
 class TriggeredConstraint:
     """Nothing is held until the ids of `trigger` were written; then what `begin` gives, until that is complete.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ambidex import formats
 from ambidex.errors import ContextLengthExceeded, InvalidRequest, MissingChatTemplate, Unsupported
+from ambidex.messages import may_go_on
 from ambidex.request import Request
 from ambidex.templates import ChatTemplate
 
@@ -20,7 +21,7 @@ from .grammars import Grammars
 from .job import Job
 from .native import Quantize
 from .outbox import Outbox
-from .prompt import Prompt
+from .prompt import Prompt, Uncalling
 from .sampling import ModelDefaults
 from .strategies import Strategies
 from .tokenizer import Tokenizer
@@ -132,13 +133,20 @@ class Runtime:
                 "Use Request(prompt=...), or a model that was trained for chat."
             )
         tools = () if request.tool_choice == "none" else request.tool_list
-        hints = {"tool_choice": request.tool_choice} if "tool_choice" in self.template.variables and tools else None
-        rendered = self.template.render(request.messages, tools, reasoning=request.reasoning, variables=hints)
+        must_call = bool(tools) and request.tool_choice != "auto"
+        rendered = self.template.render(
+            request.messages,
+            tools,
+            continue_final=may_go_on(request.messages[-1]),
+            reasoning=request.reasoning,
+            variables={"tool_choice": "required"} if must_call and "tool_choice" in self.template.variables else None,
+        )
         shown = {id for spelling, id in self.tokenizer.special.items() if spelling in self._format.MARKERS}
         starts = rendered.starts_in_reasoning
 
         def parser() -> formats.Parser:
-            return formats.Unquoting(self._format.parser(tools or None, starts_in_reasoning=starts))
+            made = formats.Unquoting(self._format.parser(tools or None, starts_in_reasoning=starts))
+            return Uncalling(made) if request.tool_choice == "none" else made
 
         hidden = self.tokenizer.special_ids - shown
         return Prompt(rendered.ids, self._chat_ends, hidden, parser, tools, starts, self._tags)
