@@ -36,8 +36,8 @@ class Chat(Conversation):
     A chat never runs tools: calls in an answer wait until `ask(ToolResult(call.id, call.name, ...))` answers them all;
     until then text is refused with `PendingToolCalls`. An invalid call stays in the history as a record and may be
     answered, but nothing waits for it. The history changes only when an answer is whole: not on an error, a cancel or
-    an early close; `ask()` behind an answer goes on with it, and the two are one message (in one turn on models in this
-    process, as far as the server does that elsewhere). One answer at a time: a second ask meanwhile raises `ConcurrentUse`.
+    an early close. `ask()` behind an answer goes on with it, and the two become one message; models in this process
+    go on in the same turn, servers as they do. One answer at a time: a second ask meanwhile raises `ConcurrentUse`.
     """
 
     def __init__(

@@ -4,7 +4,7 @@
 
 Random weights in the shape of SmolLM2-135M, with GPT-2's 50,257 tokens ($AMBIDEX_SHARED, or `shared` beside the
 checkout). Per token: an answer in which little is forced (one long text) beside a free answer, interleaved; the median
-of the rounds' ratios. Start: from nothing to the first token's mask, then once more by another
+of the rounds' ratios, by the clock and by the processor's time, which other work on the machine changes less. Start: from nothing to the first token's mask, then once more by another
 model with the same tokens. Forced: tokens per second of an object with many keys beside those of a free answer.
 """
 
@@ -80,10 +80,13 @@ def timed(run: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def seconds_per_token(run: Callable[[], Reply[Any]], forced: int = 0) -> float:
-    """Of decoding: from the first token that was drawn to the last. `forced` ones cost nothing, and do not count."""
+def seconds_per_token(run: Callable[[], Reply[Any]], forced: int = 0) -> tuple[float, float]:
+    """Of decoding, and of the processor; `forced` tokens cost nothing, and do not count."""
+    used = time.process_time()
     seconds, reply = timed(run)
-    return (seconds - (reply.timings.first_token or 0.0)) / ((reply.usage.output_tokens or 0) - 1 - forced)
+    used = time.process_time() - used
+    drawn = (reply.usage.output_tokens or 0) - forced
+    return (seconds - (reply.timings.first_token or 0.0)) / (drawn - 1), used / drawn
 
 
 def measure_start(folder: Path) -> None:
@@ -91,15 +94,18 @@ def measure_start(folder: Path) -> None:
 
     def first_mask() -> Grammars:
         tokenizer = Tokenizer(AutoTokenizer.from_pretrained(str(folder)))
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         grammars = Grammars(tokenizer, frozenset({tokenizer.special["<|endoftext|>"]}), tokenizer.vocab_size)
         grammars.constraint(form(Facts), 200).masked(torch.zeros(tokenizer.vocab_size))
-        took.append(time.perf_counter() - begun)
+        took.extend((time.perf_counter() - begun, time.process_time() - used))
         return grammars
 
     took: list[float] = []
     kept = first_mask(), first_mask()
-    print(f"start     first {1e3 * took[0]:6.0f} ms   same tokens again {1e3 * took[1]:6.0f} ms", flush=True)
+    first, of_cpu, again, again_cpu = (f"{1e3 * seconds:4.0f} ms" for seconds in took)
+    print(
+        f"start     first {first} (processor {of_cpu})   same tokens again {again} (processor {again_cpu})", flush=True
+    )
     del kept
 
 
@@ -119,9 +125,10 @@ def measure_tokens(backend: LocalBackend, *, tokens: int, rounds: int) -> None:
     free()
     forced = len(backend.tokenizer.encode('{"text": "')) + len(backend.tokenizer.encode('"}'))
     pairs = [(seconds_per_token(free), seconds_per_token(held, forced)) for _ in range(rounds)]
-    ratio = statistics.median(mine / plain for plain, mine in pairs)
-    plain, mine = (1e3 * statistics.median(times) for times in zip(*pairs, strict=True))
-    print(f"per token free {plain:6.1f} ms   held {mine:6.1f} ms   ratio {ratio:4.2f}", flush=True)
+    for at, what in enumerate(("per token", "processor")):
+        ratio = statistics.median(mine[at] / plain[at] for plain, mine in pairs)
+        plain, mine = (1e3 * statistics.median(item[at] for item in items) for items in zip(*pairs, strict=True))
+        print(f"{what} free {plain:6.1f} ms   held {mine:6.1f} ms   ratio {ratio:4.2f}", flush=True)
 
 
 def measure_forced(backend: LocalBackend, *, rounds: int) -> None:

@@ -15,6 +15,7 @@ from ambidex import (
     Chat,
     Greedy,
     InvalidToolCall,
+    Message,
     NamedTool,
     Reply,
     Request,
@@ -107,7 +108,13 @@ def test_without_the_token_that_begins_calls(pocket: LocalBackend) -> None:
 
 
 def test_no_tool_is_offered_where_none_may_be_called(pocket: LocalBackend) -> None:
-    history = [User("Paris?"), Assistant(CALL), ToolResult(CALL.id, "weather", "rain"), Assistant("Rain."), User("So?")]
+    history: list[Message] = [
+        User("Paris?"),
+        Assistant(CALL),
+        ToolResult(CALL.id, "weather", "rain"),
+        Assistant("Rain."),
+        User("So?"),
+    ]
     told = prompt_text(pocket, Request(history, tools=[weather], tool_choice="none"))
     assert "today" not in told
     assert "rain" in told
