@@ -4,8 +4,9 @@
 
 Random weights in the shape of SmolLM2-135M, with GPT-2's 50,257 tokens ($AMBIDEX_SHARED, or `shared` beside the
 checkout). Per token: an answer in which little is forced (one long text) beside a free answer, interleaved; the median
-of the rounds' ratios, by the clock and by the processor's time, which other work on the machine changes less. Start: from nothing to the first token's mask, then once more by another
-model with the same tokens. Forced: tokens per second of an object with many keys beside those of a free answer.
+of the rounds' ratios, by the clock and by the processor's time, which other work on the machine changes less. Start:
+from nothing to the first token's mask, then once more by another model with the same tokens. Forced: tokens per second
+of an object with many keys beside those of a free answer.
 """
 
 from __future__ import annotations
