@@ -1,7 +1,7 @@
 /* One forward pass of a Llama-shaped decoder on a CPU, for rows (tokens) of any number of sequences at once.
 
    Written for the compiler's vectoriser: vectors of 16 floats in GCC's and Clang's own notation, which become AVX-512,
-   AVX2 or NEON as the machine has it, and one OpenMP region for the whole pass with a barrier after each stage.
+   AVX2 or NEON as the machine has it, and one OpenMP region for the whole pass, in which the threads meet after each stage.
 
    A token generated alone reads every weight once, so its speed is the memory's. Weights therefore lie in the order in
    which they are read: 16 output rows side by side, [rows / 16][columns][16], so that a vector holds one column of 16
@@ -17,6 +17,8 @@
 #include <immintrin.h>
 #endif
 #include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -245,7 +247,32 @@ INLINE void matmul_of(const int kind, const matrix *w, const float *x, int64_t x
     }
 }
 
-typedef struct { int index, count; } thread;
+/* Where the threads of one pass meet after each stage, some hundred times in a few milliseconds. OpenMP's own barrier puts
+   threads to sleep at once when a process has more of them than cores, which costs more than the stage. */
+typedef struct {
+    _Alignas(64) atomic_int arrived;
+    _Alignas(64) atomic_int stage;
+} meeting;
+
+typedef struct {
+    int index, count;
+    meeting *point;
+} thread;
+
+static void meet(thread t) {
+    int stage = atomic_load_explicit(&t.point->stage, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&t.point->arrived, 1, memory_order_acq_rel) == t.count - 1) {
+        atomic_store_explicit(&t.point->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&t.point->stage, stage + 1, memory_order_release);
+        return;
+    }
+    for (int spins = 0; atomic_load_explicit(&t.point->stage, memory_order_acquire) == stage; spins++) {
+#ifdef __x86_64__
+        __builtin_ia32_pause();
+#endif
+        if (spins > 10000) sched_yield(); /* the other thread has lost its core: let it run */
+    }
+}
 
 INLINE int share(int items, thread t, int index) { return (int)((int64_t)items * index / t.count); }
 
@@ -462,10 +489,10 @@ static void half_layer(const model *m, const batch *b, const matrix *w, const fl
         matmul(w, x, x_stride, b->rows, b->states, m->activation_stride, ADD, m->residual_scale, t);
     } else {
         matmul(w, x, x_stride, b->rows, b->added, m->activation_stride, PLAIN, 1, t);
-#pragma omp barrier
+        meet(t);
         for (int r = t.index; r < b->rows; r += t.count) add_row(m, b, post, r);
     }
-#pragma omp barrier
+    meet(t);
 }
 
 static void forward_thread(const model *m, const batch *b, thread t) {
@@ -475,31 +502,31 @@ static void forward_thread(const model *m, const batch *b, thread t) {
         for (int i = 0; i < m->width; i++) state[i] = element(&m->embedding, b->ids[r], i) * m->embedding_scale;
         normed_row(m, b, m->stack[0].attention_norm, r);
     }
-#pragma omp barrier
+    meet(t);
     for (int i = 0; i < m->layers; i++) {
         const layer *l = m->stack + i;
         if (i) {
             for (int r = t.index; r < rows; r += t.count) normed_row(m, b, l->attention_norm, r);
-#pragma omp barrier
+            meet(t);
         }
         matmul(&l->qkv, b->normed, m->activation_stride, rows, b->qkv, m->query_stride, PLAIN, 1, t);
-#pragma omp barrier
+        meet(t);
         for (int r = t.index; r < rows; r += t.count) remember_row(m, l, i, b, r);
-#pragma omp barrier
+        meet(t);
         attention(m, l, i, b, t);
-#pragma omp barrier
+        meet(t);
         half_layer(m, b, &l->output, b->attended, m->query_stride, l->attention_post, t);
         for (int r = t.index; r < rows; r += t.count) normed_row(m, b, l->mlp_norm, r);
-#pragma omp barrier
+        meet(t);
         matmul(&l->gate, b->normed, m->activation_stride, rows, b->hidden, m->hidden_stride, PLAIN, 1, t);
         matmul(&l->up, b->normed, m->activation_stride, rows, b->hidden, m->hidden_stride, act, 1, t);
-#pragma omp barrier
+        meet(t);
         half_layer(m, b, &l->down, b->hidden, m->hidden_stride, l->mlp_post, t);
     }
     for (int s = t.index; s < b->scored; s += t.count) /* the scored rows move to the front of `normed` */
         rms_norm(b->states + (int64_t)b->scored_rows[s] * m->activation_stride, m->final_norm,
                  b->normed + (int64_t)s * m->activation_stride, m->width, m->epsilon);
-#pragma omp barrier
+    meet(t);
     matmul(&m->head, b->normed, m->activation_stride, b->scored, b->logits, m->head.rows, PLAIN, 1, t);
     for (int s = 0; s < b->scored && (m->logits_scale != 1 || m->logits_cap > 0); s++) {
         int tiles = m->head.rows / LANES;
@@ -513,14 +540,15 @@ static void forward_thread(const model *m, const batch *b, thread t) {
 
 /* The same tiles of gate and up belong to the same thread, so no barrier stands between the two. */
 void forward(const model *m, const batch *b, int threads) {
+    meeting point = {0};
 #ifdef _OPENMP
 #pragma omp parallel num_threads(threads)
     {
-        thread t = {omp_get_thread_num(), omp_get_num_threads()};
+        thread t = {omp_get_thread_num(), omp_get_num_threads(), &point};
         forward_thread(m, b, t);
     }
 #else
     (void)threads;
-    forward_thread(m, b, (thread){0, 1});
+    forward_thread(m, b, (thread){0, 1, &point});
 #endif
 }

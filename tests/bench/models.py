@@ -1,0 +1,62 @@
+"""Models that the measurements run on: shapes of real ones with random weights, made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "SmolLM2-135M": (
+        "llama",
+        {
+            "vocab_size": 49152,
+            "hidden_size": 576,
+            "intermediate_size": 1536,
+            "num_hidden_layers": 30,
+            "num_attention_heads": 9,
+            "num_key_value_heads": 3,
+            "head_dim": 64,
+            "max_position_embeddings": 8192,
+        },
+    ),
+    "Qwen2.5-0.5B": (
+        "qwen2",
+        {
+            "vocab_size": 151936,
+            "hidden_size": 896,
+            "intermediate_size": 4864,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 14,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 32768,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0},
+        },
+    ),
+}
+"""Name -> kind of architecture and its settings; embeddings are tied, and nothing ends a text."""
+
+POCKET = Path(__file__).parents[2] / "backends" / "ambidex_backends" / "local" / "pocket"
+
+
+def random_model(name: str, folder: Path) -> Path:
+    """A model of that shape in `folder`, in float32; speed does not depend on the weights' values."""
+    kind, settings = SHAPES[name]
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        kind, **settings, tie_word_embeddings=True, bos_token_id=None, eos_token_id=None, pad_token_id=None
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    words = {f"w{index}": index for index in range(settings["vocab_size"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0").save_pretrained(folder)
+    return folder
+
+
+def some_ids(count: int, seed: int = 1) -> list[int]:
+    """A prompt of ids that every shape has."""
+    ids: list[int] = torch.randint(10, 1000, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return ids
