@@ -35,7 +35,9 @@ from ambidex.errors import (
 
 from .model import Model
 from .native import Quantize, native_model
-from .transformers_model import TransformersModel
+from .quick_imports import import_configurations
+
+import_configurations()
 
 POCKET = Path(__file__).parent / "pocket"
 WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
@@ -91,7 +93,9 @@ def load(
 
 def _transformers_model(
     folder: Path, settings: Any, place: torch.device, kind: torch.dtype, cache_bytes: int, deterministic: bool
-) -> TransformersModel:
+) -> Model:
+    from .transformers_model import TransformersModel  # as slow to import as PyTorch, and most models do without
+
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         config=settings,
