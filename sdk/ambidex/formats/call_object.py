@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .call_events import NAMESPACE, CallEvents
 from .lenient_json import Fragment, LenientReader, strict_object
 
-NEUTRAL = frozenset({"type", "description", "thought", "reasoning"})
+NEUTRAL = frozenset({"type", "id", "description", "thought", "reasoning"})
 """Members that say nothing against an object being a call, in text that may be another JSON answer."""
 
 
@@ -34,7 +34,7 @@ class CallObject:
     """
 
     def __init__(self, members: Members, calls: CallEvents, *, named: bool = False, unsure: bool = False) -> None:
-        self.problem: str | None = None
+        self._wrong: str | None = None
         self._members = members
         self._calls = calls
         self._named = named
@@ -49,6 +49,12 @@ class CallObject:
         self._repaired = False
 
     @property
+    def problem(self) -> str | None:
+        """What is wrong with it, once it is known where it ends."""
+        is_over = self._reader.complete or self._reader.problem is not None
+        return (self._wrong or self._reader.problem) if is_over else None
+
+    @property
     def complete(self) -> bool:
         return self._reader.complete and self.problem is None
 
@@ -60,7 +66,7 @@ class CallObject:
     @property
     def is_other(self) -> bool:
         """Whether it is no call, if it was unsure."""
-        return self._unsure and not self._calls.started and self.problem is not None
+        return self._unsure and not self._calls.started and (self._wrong or self._reader.problem) is not None
 
     def read(self, text: str, start: int, end: int) -> int:
         at = self._reader.feed(text, start, end)
@@ -70,9 +76,8 @@ class CallObject:
         if self._is_object and self._calls.started:
             self._calls.arguments("".join(self._held))
             self._held = []
-        self.problem = self.problem or self._reader.problem
         if self._reader.complete and not self._calls.started:
-            self.problem = self.problem or f"it has no {self._members.name[0]!r}"
+            self._wrong = self._wrong or f"it has no {self._members.name[0]!r}"
         return at
 
     def finish(self, *, odd: bool, raw: str) -> None:
@@ -108,7 +113,7 @@ class CallObject:
         elif key in members.arguments:
             self._read_arguments(fragment, key)
         elif self._unsure and key not in NEUTRAL:
-            self.problem = self.problem or f"it has {key[:80]!r}"
+            self._wrong = self._wrong or f"it has {key[:80]!r}"
 
     def _begin(self, name: str) -> None:
         """The name is known: the call is told, unless the object may still be something else."""
@@ -117,15 +122,15 @@ class CallObject:
             return
         known = self._calls.tools
         if self._unsure and known and name not in known and name.removeprefix(NAMESPACE) not in known:
-            self.problem = self.problem or f"there is no tool {name[:80]!r}"
-        elif self.problem is None:
+            self._wrong = self._wrong or f"there is no tool {name[:80]!r}"
+        elif self._wrong is None:
             self._calls.start(name, self._id)
 
     def _read_name(self, key: str) -> None:
         name = json.loads("".join(self._text))
         self._text = []
         if not isinstance(name, str) or not name.strip():
-            self.problem = self.problem or "its name is not a text"
+            self._wrong = self._wrong or "its name is not a text"
         elif self._name is None:
             self._begin(name.strip())
         self._repaired |= key != self._members.name[0]
@@ -138,7 +143,7 @@ class CallObject:
             if self._name is not None and not self._calls.started:
                 self._begin(self._name)
         if key != self._arguments_key:
-            self.problem = self.problem or f"it has both {self._arguments_key!r} and {key!r}"
+            self._wrong = self._wrong or f"it has both {self._arguments_key!r} and {key!r}"
         self._held.append(fragment.text)
 
 

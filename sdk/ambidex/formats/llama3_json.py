@@ -1,7 +1,7 @@
 """Llama 3.1 to 3.3: the answer is `{"name": ..., "parameters": {...}}`, or such objects after `<|python_tag|>`.
 
 Nothing marks a call but its members, so that another answer in JSON stays text, and where tools are known their names
-count. Several objects stand side by side or between semicolons. Built-in tools are called as
+count. Several objects stand side by side, between semicolons or, with Cogito, in an array. Built-in tools are called as
 `<|python_tag|>NAME.call(a="x")`; Meta also asks for `<function=NAME>{...}</function>`. Results go back in a turn of
 `ipython`, as JSON. Source: the chat templates and Meta's description of prompts.
 """
@@ -34,7 +34,10 @@ _GRAMMAR = TurnGrammar(
         ),
         "<function=": CALLS,
     },
-    bare={"{": JSONCalls(openings=("<|python_tag|>",), members=_MEMBERS, unsure=True)},
+    bare={
+        "{": JSONCalls(openings=("<|python_tag|>",), members=_MEMBERS, unsure=True),
+        "[": JSONCalls(openings=("<|python_tag|>",), members=_MEMBERS, wrapper="list", unsure=True),
+    },
     stop_tokens=STOP_TOKENS,
 )
 parser = _GRAMMAR.parser

@@ -1,6 +1,7 @@
 """Phi-4-mini and FireFunction v2: `functools[{"name": ..., "arguments": {...}}]`.
 
-The array ends the call. Phi also writes `<|tool_call|>[...]<|/tool_call|>`. Source: the chat templates.
+The array ends the call. A template in use writes earlier calls as bare objects, in Python's quotes. Phi also writes
+`<|tool_call|>[...]<|/tool_call|>`. Source: the chat templates.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MARKERS = ("functools", "<|tool_call|>", "<|/tool_call|>", "<|tool_response|>", 
 _CLOSED = JSONCalls(closing=("<|/tool_call|>",), openings=("<|tool_call|>",), wrapper="list")
 _GRAMMAR = TurnGrammar(
     calls={"functools": JSONCalls(openings=("functools[",), wrapper="list", strict=True), "<|tool_call|>": _CLOSED},
+    bare={"{": JSONCalls(unsure=True)},
     stop_tokens=STOP_TOKENS,
 )
 parser = _GRAMMAR.parser
