@@ -265,9 +265,11 @@ class BeamSearch:
         self._holders = children
 
     def _free(self, beams: list[Beam]) -> None:
+        """Gives their caches back, empty: what they computed is not worth keeping."""
         for beam in beams:
             if beam.cache is not None and self._model is not None and self._model.can_rewind:
                 beam.cache.truncate(0)
+                self._model.release(beam.cache, [])
             beam.cache = None
 
     def _give_out_what_is_certain(self) -> None:

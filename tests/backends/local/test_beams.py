@@ -289,6 +289,23 @@ def test_the_next_turn_finds_what_the_beams_computed(backend: LocalBackend) -> N
     assert (after.usage.cached_tokens or 0) >= len(prompt)
 
 
+@pytest.mark.parametrize("kernels", [None, False])
+def test_no_cache_is_left_behind(model_folder: Callable[[str], Path], kernels: bool | None) -> None:
+    backend = LocalBackend(str(model_folder("llama")), dtype="float32", device="cpu", cache_bytes=0, kernels=kernels)
+    for n in (1, 3):
+        collect(backend.stream(Request(prompt=PROMPT, decoding=Beams(width=4), n=n, max_tokens=24)))
+    stream = backend.stream(Request(prompt=PROMPT, decoding=Beams(width=4, min_tokens=99), max_tokens=99))
+    next(stream)
+    stream.cancel()
+    list(stream)
+    model: Any = backend._runtime.engine._model
+    if kernels is False:
+        assert not model._prefixes._in_use
+    elif hasattr(model, "pool"):  # else there is no compiler here
+        assert len(model.pool._free) == model.pool.allocated
+    backend.close()
+
+
 def test_no_beam_left_is_an_error(backend: LocalBackend) -> None:
     nothing = Beams(width=2, processors=(lambda logits, seen: torch.full_like(logits, -torch.inf),))
     with pytest.raises(InvalidRequest, match="No token is allowed"):
