@@ -10,6 +10,7 @@ from .events import (
     Finished,
     ReasoningDelta,
     Restarted,
+    StepTraced,
     TextDelta,
     TokenScored,
     ToolCallDelta,
@@ -38,6 +39,8 @@ class Accumulator:
             case Restarted():
                 self._choices.pop(event.choice, None)
                 self._value = None
+            case StepTraced():
+                pass
             case ValueDelta(value):
                 self._value = value
             case _:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from .messages import InvalidToolCall, ToolCall
 from .reply import Choice, Timings, TokenLogprob, Usage
+from .trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,14 @@ class TokenScored:
 
 
 @dataclass(frozen=True, slots=True)
+class StepTraced:
+    """A decoding step as it was, or the attention weights at the end; sent when the request was traced."""
+
+    trace: Trace
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ValueDelta:
     """The structured answer as far as it came, not yet validated."""
 
@@ -108,6 +117,7 @@ Event: TypeAlias = (
     | ToolCalled
     | ToolCallFailed
     | TokenScored
+    | StepTraced
     | ValueDelta
     | Restarted
     | Finished

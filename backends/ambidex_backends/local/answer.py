@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from ambidex.accumulator import Accumulator
 from ambidex.backend import Observer, notify
-from ambidex.events import Event, Finished, TextDelta, TokenScored, ToolCalled
+from ambidex.events import Event, Finished, StepTraced, TextDelta, TokenScored, ToolCalled
 from ambidex.formats import Parser
 from ambidex.reply import Choice
 from ambidex.request import Request
 
 from .outbox import Outbox
-from .outputs import End, Ending, Output, Piece
+from .outputs import End, Ending, Output, Piece, Traced
 from .runtime import Runtime
 
 
@@ -40,6 +40,8 @@ class Answer:
             case Piece(text, logprob, choice):
                 scored: list[Event] = [TokenScored(logprob, choice)] if logprob is not None else []
                 events = self._seen(scored + self._text(text, choice))
+            case Traced(trace, choice):
+                events = self._seen([StepTraced(trace, choice)])
             case End():
                 self.ended = True
                 rest = self._seen([event for choice in range(len(output.endings)) for event in self._close(choice)])

@@ -139,7 +139,7 @@ class LocalBackend:
             processors=True,
             images=False,
             audio=False,
-            trace=False,
+            trace=True,
             context_length=self._runtime.context_length,
         )
 

@@ -23,6 +23,7 @@ from .sampling import NEVER, Sampler
 from .scores import Scorer
 from .sequence import check_finite, next_span
 from .stopwatch import Stopwatch
+from .tracing import Fate, Stages, Told, Tracer
 
 DIVERSITY_PENALTY = 0.5
 
@@ -43,6 +44,7 @@ class BeamSearch:
     scorer: Scorer | None
     constraint: Constraint | None
     emit: Outbox
+    tracer: Tracer | None = None
     cancelled: bool = False
     watch: Stopwatch = field(default_factory=Stopwatch)
     _model: Model | None = None
@@ -53,6 +55,7 @@ class BeamSearch:
     _cached: int = 0
     _certain: int = 0  # ids of the best answer that were given out
     _names: int = 0
+    _stages: dict[int, Stages] = field(default_factory=dict[int, Stages])  # of each beam at this step, if traced
 
     def __post_init__(self) -> None:
         decoding = self.decoding
@@ -90,6 +93,8 @@ class BeamSearch:
     def start(self, model: Model) -> FinishReason | None:
         """Takes a cache for the prompt."""
         self.watch.start()
+        if self.tracer is not None:
+            self.tracer.started()
         self._model = model
         if not self._root.forced and (ending := self._form_ending(self._root)) is not None:
             self._root.ending = ending
@@ -142,6 +147,8 @@ class BeamSearch:
         else:
             endings = [self._write(choice, beam) for choice, beam in enumerate(best)]
             tokens = sum(len(beam.ids) for beam in best)
+            if self.tracer is not None:
+                self.tracer.ended(self.ids + best[0].ids, len(self.ids))
         usage = Usage(input_tokens=len(self.ids), output_tokens=tokens, cached_tokens=self._cached)
         self.emit(End(tuple(endings), usage, self.watch.timings))
 
@@ -164,9 +171,12 @@ class BeamSearch:
         """Of the ids [V] after a beam: what is excluded is -inf, the rest is not normalised again."""
         check_finite(row, len(beam.ids))
         scores = torch.log_softmax(row, dim=-1)
-        if beam.constraint is not None and not beam.forced:
-            scores = beam.constraint.masked(scores)
-        scores = self.sampler.shaped(scores, self.ids + beam.ids)
+        constraint = None if beam.forced else beam.constraint
+        if self.tracer is not None:
+            scores, self._stages[beam.name] = self.tracer.scores(scores, constraint, self.sampler, self.ids + beam.ids)
+        else:
+            scores = scores if constraint is None else constraint.masked(scores)
+            scores = self.sampler.shaped(scores, self.ids + beam.ids)
         if beam.forced:
             only = torch.full_like(scores, NEVER)
             only[beam.forced[0]] = scores[beam.forced[0]]
@@ -182,13 +192,25 @@ class BeamSearch:
             ids = torch.tensor(list(chosen), device=scores.device)
             counts = torch.tensor(list(chosen.values()), dtype=scores.dtype, device=scores.device)
             scores[:, ids] -= penalty * counts
+            for beam, row in zip(group.live, scores, strict=True):
+                self._stages[beam.name] = [*self._stages.get(beam.name, ()), ("diversity", row)]
+        parents, grown = group.live, dict[Continuation, Beam]()
         twins: set[tuple[int, int]] = set()
 
         def grow(continuation: Continuation) -> Beam | None:
-            row = scores[group.live.index(continuation.parent)]
-            return self._grown(group, continuation, row, raw[id(continuation.parent)], twins)
+            row = scores[parents.index(continuation.parent)]
+            beam = self._grown(group, continuation, row, raw[id(continuation.parent)], twins)
+            if beam is not None:
+                grown[continuation] = beam
+            return beam
 
-        group.advance(group.continuations(scores, len(self.ends)), grow)
+        continuations = group.continuations(scores, len(self.ends))
+        group.advance(continuations, grow)
+        if self.tracer is not None:
+            for beam in parents:
+                mine = [continuation for continuation in continuations if continuation.parent is beam]
+                branches = [_branch(group, continuation, grown.get(continuation)) for continuation in mine]
+                self.tracer.branched(len(beam.ids), beam.name, raw[id(beam)], self._stages[beam.name], branches)
 
     def _grown(
         self,
@@ -299,3 +321,11 @@ class BeamSearch:
             logprob = beam.logprobs[position] if self.scorer is not None else None
             if piece or logprob is not None:
                 self.emit(Piece(piece, logprob, choice))
+
+
+def _branch(group: Group, continuation: Continuation, beam: Beam | None) -> Told:
+    """What became of a continuation."""
+    if beam is None:
+        return Told(None, continuation.token, continuation.score, "pruned")
+    fate: Fate = "live" if beam in group.live else "finished" if beam in group.finished else "pruned"
+    return Told(beam.name, beam.ids[-1] if beam.ids else continuation.token, beam.score, fate)

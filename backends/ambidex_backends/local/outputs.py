@@ -1,4 +1,4 @@
-"""What the engine gives out while a request is answered: `Piece`s, then one `End` or error."""
+"""What the engine gives out while a request is answered: `Piece`s (and `Traced`), then one `End` or error."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ambidex.errors import AmbidexError
 from ambidex.reply import FinishReason, Timings, TokenLogprob, Usage
+from ambidex.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,14 @@ class Piece:
 
     text: str
     logprob: TokenLogprob | None = None
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What a traced request shows of a step."""
+
+    trace: Trace
     choice: int = 0
 
 
@@ -35,4 +44,4 @@ class End:
     timings: Timings
 
 
-Output = Piece | End | AmbidexError
+Output = Piece | Traced | End | AmbidexError

@@ -27,7 +27,7 @@ from .strategies import Strategies
 from .tokenizer import Tokenizer
 
 DEFAULT_MAX_TOKENS = 1024
-EXTRAS = {"lenient_schema"}
+EXTRAS = {"attention", "lenient_schema"}
 _log = logging.getLogger("ambidex")
 
 
@@ -74,7 +74,9 @@ class Runtime:
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
         drafter = None if draft is None else drafters(draft, loaded, engine, cache_bytes, local_files_only)
-        self._strategies = Strategies(self.tokenizer, _model_defaults(self._generation), self._answer_form, drafter)
+        self._strategies = Strategies(
+            self.tokenizer, _model_defaults(self._generation), self._answer_form, loaded.model, drafter
+        )
         self.engine = Engine(loaded.model, engine)
         self.engine_options = engine
 
@@ -176,7 +178,6 @@ class Runtime:
 def _refuse_unsupported(request: Request) -> None:
     """What the engine cannot do yet, in a plain sentence each."""
     refusals = {
-        "trace": request.trace and "tracing is not there yet",
         "extra": bool(set(request.extra or ()) - EXTRAS)
         and f"a model in this process takes these extra options only: {', '.join(sorted(EXTRAS))}",
     }

@@ -22,6 +22,7 @@ from .sampling import Sampler
 from .scores import Scorer
 from .stops import StopMatcher
 from .stopwatch import Stopwatch
+from .tracing import Tracer
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +42,7 @@ class Sequence:
     emit: Outbox
     choice: int = 0
     banned: tuple[str, ...] = ()  # texts that the sampler never completes; what a form demands may
+    tracer: Tracer | None = None
     forced: deque[int] = field(default_factory=deque[int])  # ids that follow in any case
     prompt_length: int = 0
     cache: SequenceCache | None = None
@@ -76,6 +78,8 @@ class Sequence:
     def start(self, model: Model | None) -> FinishReason | None:
         """Takes a cache, if there is a model; why the answer ends before any forward pass, if it does."""
         self.watch.start()
+        if self.tracer is not None:
+            self.tracer.started()
         while self.forced and self.scorer is None:
             if (reason := self._take(self.forced.popleft(), None)) is not None:
                 return reason
@@ -106,6 +110,8 @@ class Sequence:
             self.emit(Piece(rest, choice=self.choice))
         if reason == "length" and self.stops.matched is not None:
             reason = "stop"
+        if self.tracer is not None and reason != "cancelled":
+            self.tracer.ended(self.ids, self.prompt_length)
         return Ending(reason, self.stops.matched)
 
     @property
@@ -142,13 +148,30 @@ class Sequence:
 
     def _pick(self, logits: torch.Tensor) -> list[int]:
         """Draws a token; what the answer goes on with: it and what a constraint adds, or nothing more."""
+        if self.tracer is not None:
+            return self._pick_and_tell(logits, self.tracer)
         if self.constraint is None:
             return [self.sampler.pick(logits, self.ids)]
         drawn = self.sampler.pick(self.constraint.masked(logits), self.ids)
         return self.constraint.take(drawn, self.tokens_left)
 
+    def _pick_and_tell(self, logits: torch.Tensor, tracer: Tracer) -> list[int]:
+        """As `_pick`, in the sight of a tracer."""
+        scores, stages = tracer.scores(logits, self.constraint, self.sampler, self.ids)
+        drawn = self.sampler.draw(scores, self.ids)
+        tokens = [drawn] if self.constraint is None else self.constraint.take(drawn, self.tokens_left)
+        tracer.chosen(self.new_tokens, logits, stages, tokens[0] if tokens else None, self._guess)
+        return tokens
+
+    @property
+    def _guess(self) -> int | None:
+        """What was guessed for this place."""
+        return None
+
     def _take(self, token: int, scored: TokenLogprob | None) -> FinishReason | None:
         """The answer goes on with this token; why it ends with it, if it does."""
+        if self.tracer is not None:
+            self.tracer.taken(self.new_tokens, token)
         self.ids.append(token)
         if token in self.ends:
             if scored is not None:

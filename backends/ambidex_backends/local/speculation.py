@@ -91,6 +91,7 @@ class SpeculativeSequence(Sequence):
     accepted: int = 0
     _guesses: list[int] = field(default_factory=list[int])
     _began: float | None = None
+    _start: int = 0
 
     def spans(self, workers: Executor, size: int) -> list[Span]:
         """The ids that are not computed yet, and guesses at those after them."""
@@ -115,6 +116,7 @@ class SpeculativeSequence(Sequence):
             return reason
         assert self.cache is not None
         start, before = len(self.ids), self.new_tokens
+        self._start = start
         reason = None
         row = 0
         while reason is None and row < len(logits[0]) and self.ids[start:] == self._guesses[:row]:
@@ -136,6 +138,11 @@ class SpeculativeSequence(Sequence):
     def usage(self) -> Usage:
         counted = super(SpeculativeSequence, self).usage
         return replace(counted, drafted_tokens=self.drafted, accepted_tokens=self.accepted)
+
+    @property
+    def _guess(self) -> int | None:
+        index = len(self.ids) - self._start
+        return self._guesses[index] if index < len(self._guesses) else None
 
     def _count_right(self, taken: list[int]) -> int:
         right = 0

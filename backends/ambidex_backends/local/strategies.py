@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from ambidex.decoding import Beams
-from ambidex.errors import InvalidRequest
+from ambidex.errors import InvalidRequest, Unsupported
 from ambidex.request import Request
 
 from .answer_form import AnswerForm
@@ -18,6 +18,7 @@ from .beam_search import BeamSearch
 from .constraint import Constraint
 from .drafting import Drafter
 from .job import Job
+from .model import Model
 from .outbox import Outbox
 from .prompt import Prompt
 from .samples import Samples
@@ -27,9 +28,13 @@ from .sequence import Sequence
 from .speculation import SpeculativeSequence
 from .stops import StopMatcher
 from .tokenizer import Tokenizer
+from .tracing import Attentive, Tracer
 
 MOST_ANSWERS = 256
 """Answers or beams of one request: each has a cache of its own."""
+
+MOST_ATTENTION = 1024
+"""Tokens whose attention weights are told: there is one for each pair of them in each head of each layer."""
 
 
 @dataclass
@@ -39,27 +44,52 @@ class Strategies:
     tokenizer: Tokenizer
     defaults: ModelDefaults
     answer_form: AnswerForm
+    model: Model
     drafter: Callable[[], Drafter] | None = None  # where answers are guessed ahead
 
     def job(self, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Job:
         """Raises `InvalidRequest`, `Unsupported`, `MissingExtra`."""
         decoding = decoding_or_default(request.decoding, self.defaults)
-        self._check(request)
+        self._check(request, len(prompt.ids), max_tokens)
         if isinstance(decoding, Beams):
             return self._beams(decoding, request, prompt, max_tokens, emit)
         if request.n > 1:
             return Samples([self._sequence(choice, request, prompt, max_tokens, emit) for choice in range(request.n)])
         return self._sequence(0, request, prompt, max_tokens, emit)
 
-    def _check(self, request: Request) -> None:
+    def _check(self, request: Request, prompt_length: int, max_tokens: int) -> None:
         decoding = decoding_or_default(request.decoding, self.defaults)
         width = decoding.width if isinstance(decoding, Beams) else request.n
         if isinstance(decoding, Beams) and request.n > width:
             raise InvalidRequest(
                 f"n={request.n} answers of {width} beams: beam search has at most as many as it is wide.", param="n"
             )
+        if (request.extra or {}).get("attention"):
+            self._check_attention(request, prompt_length + max_tokens)
         if width > MOST_ANSWERS:
             raise InvalidRequest(f"At most {MOST_ANSWERS} answers or beams are computed at once, got {width}.")
+
+    def _check_attention(self, request: Request, length: int) -> None:
+        if not request.trace:
+            raise InvalidRequest("extra={'attention': True} needs trace=True: the weights are a part of the trace.")
+        if not isinstance(self.model, Attentive):
+            raise Unsupported(
+                "Attention weights come from transformers' forward pass: load the model with kernels=False.",
+                param="extra",
+            )
+        if length > MOST_ATTENTION:
+            raise InvalidRequest(
+                f"Attention weights are told of at most {MOST_ATTENTION} tokens of prompt and answer, and these may be "
+                f"{length}: set max_tokens, or shorten the prompt.",
+                param="extra",
+            )
+
+    def _tracer(self, request: Request, choice: int, emit: Outbox) -> Tracer | None:
+        if not request.trace:
+            return None
+        asked = bool((request.extra or {}).get("attention"))
+        model = self.model if asked and isinstance(self.model, Attentive) else None
+        return Tracer(lambda id: self._describe(id)[0], emit, choice, model)
 
     def _sequence(self, choice: int, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Sequence:
         constraint = self._constraint(request, prompt, max_tokens)
@@ -79,6 +109,7 @@ class Strategies:
             constraint=constraint,
             emit=emit,
             choice=choice,
+            tracer=self._tracer(request, choice, emit),
             banned=() if request.decoding is None else request.decoding.banned,
         )
         if constraint is not None:
@@ -101,6 +132,7 @@ class Strategies:
             scorer=self._scorer(request),
             constraint=self._constraint(request, prompt, max_tokens),
             emit=emit,
+            tracer=self._tracer(request, 0, emit),
         )
 
     def _constraint(self, request: Request, prompt: Prompt, max_tokens: int) -> Constraint | None:

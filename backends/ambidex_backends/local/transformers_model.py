@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.cache_utils import get_layer_types_and_kwargs
 
-from ambidex.errors import ModelLoadError
+from ambidex.errors import ModelLoadError, Unsupported
 
 from .cache import KVCache
 from .model import SequenceCache, Span
@@ -77,6 +77,25 @@ class TransformersModel:
         """Frees all that is kept."""
         self._prefixes.clear()
         self._states.clear()
+
+    @torch.inference_mode()
+    def attention(self, ids: Sequence[int]) -> torch.Tensor:
+        """Float32 attention weights `[layers, heads, T, T]` of one pass over `ids` [T], computed plainly.
+
+        Raises `Unsupported` where the architecture tells none.
+        """
+        usual = self._model.config._attn_implementation
+        row = torch.tensor([list(ids)], device=self._device)
+        try:
+            self._model.set_attn_implementation("eager")
+            output = self._model(input_ids=row, use_cache=False, output_attentions=True)
+        finally:
+            self._model.set_attn_implementation(usual)
+        told: Sequence[torch.Tensor | None] = getattr(output, "attentions", None) or ()
+        weights = [layer[0].float() for layer in told if layer is not None]
+        if not weights:
+            raise Unsupported("This architecture has no attention weights to tell.", param="extra")
+        return torch.stack(weights)
 
     def _forward(self, span: Span) -> torch.Tensor:
         cache = span.cache

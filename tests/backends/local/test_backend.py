@@ -281,7 +281,6 @@ def test_equal_connects_share_one_model(model_folder: Callable[[str], Path]) -> 
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"trace": True}, "tracing"),
         ({"extra": {"x": 1}}, "extra"),
     ],
 )
