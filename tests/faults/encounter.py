@@ -174,9 +174,9 @@ async def _aask(met: Met, backend: EndpointBackend, content: str, before: int) -
     await no_task_left()
 
 
-def problems(met: Met, expected: Expected, *, tries: int | None = None) -> Iterator[str]:
-    """All that is not as the catalogue says, in words."""
-    if met.seconds > met.deadline + SLACK:
+def problems(met: Met, expected: Expected, *, tries: int | None = None, slack: float = SLACK) -> Iterator[str]:
+    """All that is not as the catalogue says, in words. `slack`: seconds by which it may be late."""
+    if met.seconds > met.deadline + slack:
         yield f"took {met.seconds:.2f} s, with a deadline of {met.deadline} s"
     yield from _wrong_outcome(met, expected)
     if met.way.form != "json":
