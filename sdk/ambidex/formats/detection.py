@@ -92,6 +92,11 @@ _IN_VOCABULARY: tuple[tuple[str, str], ...] = (
 )
 
 
+def detectable() -> frozenset[str]:
+    """The families that some mark speaks for."""
+    return frozenset(rule.family for rule in _RULES) | {name for _, name in _IN_VOCABULARY}
+
+
 def family(template_source: str, special_tokens: Collection[str] = ()) -> str | None:
     """The family by its marks in the template, else by its control tokens; None if nothing speaks for any."""
     for rule in _RULES:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ambidex import formats
 from ambidex.messages import Assistant, InvalidToolCall, Text
+
+from .reading import message, read
 
 STOP_TOKENS = ("<|im_end|>", "</s>", "<|call|>", "<|END_OF_TURN_TOKEN|>", "<|end_message|>", "<|return|>", "<|eot_id|>")
 
@@ -23,6 +25,14 @@ OPINIONS: Mapping[str, str] = {
     "phi4_mini-b5e5bc629a": "text around a call is kept",
 }
 """Cases that are read in another way on purpose, and why."""
+
+
+COERCION_OPINIONS: Mapping[tuple[str, str], str] = {
+    ("string", "null"): "a text is a text: these are four letters",
+    ("integer", "NULL"): "null is no number; the check against the schema tells the model so",
+    ("boolean", "yes"): "what is no boolean is not made false",
+}
+"""Texts with a declared type that are read in another way on purpose, and why."""
 
 
 class Score(NamedTuple):
@@ -76,3 +86,20 @@ def same(one: object, other: object) -> bool:
 
 def parsed(case: Mapping[str, Any]) -> Assistant:
     return formats.parse(case["family"], case["raw"], case["tools"], starts_in_reasoning=case["starts_in_reasoning"])
+
+
+def coerced(case: Mapping[str, Any]) -> object:
+    """The value of an argument whose text and declared types a case gives."""
+    types = case["declared_types"]
+    schema: dict[str, Any] = {"type": types[0] if len(types) == 1 else types} if types else {}
+    parameters = {"type": "object", "properties": {"x": schema}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    text = f"<tool_call><function=f><parameter=x>{case['raw_text']}</parameter></function></tool_call>"
+    calls = formats.parse("qwen3_coder", text, [tool]).tool_calls
+    return calls[0].arguments["x"] if calls else None
+
+
+def streamed(case: Mapping[str, Any], pieces: Iterable[str]) -> Assistant:
+    """The answer of a case in pieces."""
+    starts = case["starts_in_reasoning"]
+    return message(read(pieces, case["tools"], family=case["family"], starts_in_reasoning=starts))

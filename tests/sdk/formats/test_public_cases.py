@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ambidex import formats
 from ambidex.events import ToolCallDelta, ToolCallStarted
 
 from .reading import cases, cut, merged, message, read
-from .scoring import OPINIONS, parsed, score
+from .scoring import COERCION_OPINIONS, OPINIONS, coerced, parsed, same, score
 
 FAMILIES = formats.names()
 
@@ -92,3 +93,10 @@ def test_what_is_told_of_a_call_that_is_not_over(shared: Path, family: str) -> N
         assert names == [call["name"] for call in expected["tool_calls"]], case
         wanted = "".join(call["arguments_text"] for call in expected["tool_calls"])
         assert told.replace(" ", "") == wanted.replace(" ", ""), case
+
+
+def test_texts_are_typed_by_their_schema(shared: Path) -> None:
+    file = shared / "data" / "coercion_cases.jsonl"
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    failed = {(*case["declared_types"], case["raw_text"]) for case in lines if not same(coerced(case), case["want"])}
+    assert failed == set(COERCION_OPINIONS)
