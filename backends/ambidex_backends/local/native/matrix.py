@@ -8,6 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch.nn.functional import pad
 
+from .arena import Arena
+
 LANES = 16
 STEP = 64
 GROUPS = {"int8": 64, "int4": 32}
@@ -37,7 +39,7 @@ class MatrixStruct(ctypes.Structure):
 class Matrix:
     """A weight `[rows, columns]`, optionally with a bias `[rows]`, padded with zeros and packed."""
 
-    def __init__(self, weight: torch.Tensor, kind: Kind, bias: torch.Tensor | None = None) -> None:
+    def __init__(self, weight: torch.Tensor, kind: Kind, arena: Arena, bias: torch.Tensor | None = None) -> None:
         self.kind: Kind = kind
         self.rows, self.columns = padded(weight.shape[0], LANES), padded(weight.shape[1], STEP)
         self._bias = None if bias is None else pad(bias.float(), (0, self.rows - bias.shape[0])).contiguous()
@@ -47,6 +49,7 @@ class Matrix:
         else:
             whole = pad(weight, (0, self.columns - weight.shape[1], 0, self.rows - weight.shape[0]))
             self._weights = side_by_side(whole.to(getattr(torch, kind)))
+        self._weights = arena.place(self._weights)
 
     @property
     def nbytes(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from .architecture import Architecture
+from .arena import Arena
 from .checkpoint import Checkpoint
 from .matrix import Kind, Matrix
 
@@ -37,6 +38,7 @@ class Weights:
     def __init__(self, shape: Architecture, checkpoint: Checkpoint, kind: Kind, base: torch.dtype) -> None:
         self._shape = shape
         self._checkpoint = checkpoint
+        self._arena = Arena()
         self._kind: Kind = kind
         self.base = base
         self.final_norm = self._norm("model.norm.weight", shape.width)
@@ -61,7 +63,7 @@ class Weights:
         if shape.family == "phi3":
             qkv = self._matrix(at + "self_attn.qkv_proj", sum(sizes), shape.width)
             both = self._checkpoint.tensor(at + "mlp.gate_up_proj.weight", 2 * shape.hidden, shape.width)
-            gate, up = (Matrix(half.contiguous(), self._kind) for half in both.split(shape.hidden))
+            gate, up = (Matrix(half.contiguous(), self._kind, self._arena) for half in both.split(shape.hidden))
         else:
             names = [at + f"self_attn.{letter}_proj" for letter in "qkv"]
             qkv = self._stacked(names, sizes, shape.width)
@@ -98,7 +100,7 @@ class Weights:
         if names[0] + ".bias" in self._checkpoint:
             parts = zip(names, rows, strict=True)
             bias = torch.cat([self._checkpoint.tensor(name + ".bias", count) for name, count in parts])
-        return Matrix(weights[0] if len(weights) == 1 else torch.cat(weights), self._kind, bias)
+        return Matrix(weights[0] if len(weights) == 1 else torch.cat(weights), self._kind, self._arena, bias)
 
     def _norm(self, name: str, size: int) -> torch.Tensor:
         return self._checkpoint.tensor(name, size).float() + self._shape.norm_offset

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ambidex_backends.local.native.matrix import GROUPS, LANES, Kind, Matrix, nibbles, quantise, side_by_side
+from ambidex_backends.local.native.arena import Arena
+from ambidex_backends.local.native.matrix import GROUPS, KINDS, LANES, Kind, Matrix, nibbles, quantise, side_by_side
 
 ROWS, COLUMNS = 48, 192
 
@@ -57,5 +58,8 @@ def test_nibbles_hold_two_columns() -> None:
 
 
 def test_bytes_per_weight(weight: torch.Tensor) -> None:
-    sizes = {kind: 8 * Matrix(weight, kind).nbytes / weight.numel() for kind in ("float32", "bfloat16", "int8", "int4")}
+    sizes = {
+        kind: 8 * Matrix(weight, kind, Arena()).nbytes / weight.numel()
+        for kind in ("float32", "bfloat16", "int8", "int4")
+    }
     assert sizes == {"float32": 32, "bfloat16": 16, "int8": 8.25, "int4": 4.5}
