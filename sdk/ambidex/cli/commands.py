@@ -112,6 +112,18 @@ def models(as_json: bool) -> None:
     models(as_json=as_json)
 
 
+@ambidex.command(short_help="Prepare a model of this process, so that its first use is quick.")
+@click.argument("model", default=DEFAULT_MODEL)
+@click.option("--quantize", type=click.Choice(["int8", "int4"]), help="Weights in 8 or 4 bits.")
+def warm(model: str, quantize: str | None) -> None:
+    """Download and load MODEL (local:NAME), compile what is compiled once on a machine, and compute one token."""
+    if not model.startswith("local:"):
+        raise click.UsageError(f"Only models of this process (local:...) are warmed, not {model!r}.")
+    from .warm import warm
+
+    warm(model, quantize=quantize)
+
+
 @ambidex.command(short_help="Versions, devices and settings.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def env(as_json: bool) -> None:

@@ -15,6 +15,7 @@ import platform
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def kernels() -> ctypes.CDLL:
     folder = cache_folder()
     path = folder / f"kernels-{_fingerprint(compiler)}.so"
     if not path.exists():
+        if sys.stderr.isatty():
+            print("Compiling Ambidex's kernels, once on this machine ...", file=sys.stderr)
         _compile(compiler, path)
     try:
         library = ctypes.CDLL(str(path))
@@ -44,6 +47,16 @@ def kernels() -> ctypes.CDLL:
         raise NoKernels(f"{path} cannot be loaded: {error}") from None
     library.forward.restype = None
     return library
+
+
+def state() -> str:
+    """Whether the kernels are there, without compiling them."""
+    try:
+        compiler = find_compiler()
+        path = cache_folder() / f"kernels-{_fingerprint(compiler)}.so"
+    except NoKernels as missing:
+        return f"none: {missing}"
+    return "compiled" if path.exists() else f"to be compiled with {compiler}"
 
 
 def find_compiler() -> str:

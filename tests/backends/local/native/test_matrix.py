@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ambidex_backends.local.native.arena import Arena
-from ambidex_backends.local.native.matrix import GROUPS, KINDS, LANES, Kind, Matrix, nibbles, quantise, side_by_side
+from ambidex_backends.local.native.matrix import GROUPS, LANES, Kind, Matrix, nibbles, quantise, side_by_side
 
 ROWS, COLUMNS = 48, 192
 
