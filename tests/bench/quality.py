@@ -23,10 +23,11 @@ from ambidex import Request, Sampling, collect
 from ambidex_backends.local import LocalBackend
 from ambidex_backends.local.model import Span
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.models import POCKET
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 PRECISIONS: dict[str, dict[str, Any]] = {
     "float32": {"dtype": "float32"},
