@@ -15,8 +15,14 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.bench.models import random_model
 
 ONLY_TORCH = """
 import torch
@@ -56,16 +62,18 @@ print(json.dumps({"imported": imported, "loaded": loaded, "used": peak()}))
 """
 
 
-def run(program: str, *arguments: str) -> tuple[float, dict[str, Any]]:
-    """Seconds from the start of the process to its line, and the line."""
-    start = time.perf_counter()
+def run(program: str, *arguments: str) -> tuple[float, float, dict[str, Any]]:
+    """Seconds from the start of the process to its line; what it took of the processors, to its end; and the line."""
+    start, before = time.perf_counter(), os.times()
     with subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         seconds = time.perf_counter() - start
     if process.returncode:
         sys.exit(f"the process ended with {process.returncode}")
-    return seconds, json.loads(line)
+    after = os.times()
+    busy = after.children_user + after.children_system - before.children_user - before.children_system
+    return seconds, busy, json.loads(line)
 
 
 def weights_bytes(name: str, dtype: str) -> int:
@@ -102,27 +110,33 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     run(ONLY_TORCH)
     run(FIRST_TOKEN, chosen.model, str(cache_bytes), "8")  # byte code, the disk's cache, compiled kernels
-    pairs = [
-        (run(ONLY_TORCH)[0], run(FIRST_TOKEN, chosen.model, str(cache_bytes), "8")[0]) for _ in range(chosen.rounds)
-    ]
-    torch_seconds, token_seconds = (statistics.median(times) for times in zip(*pairs, strict=True))
-    more = statistics.median(token - torch for torch, token in pairs)
-    print(
-        f"import torch {torch_seconds:.2f} s   first token of {chosen.model} {token_seconds:.2f} s   "
-        f"difference {more:.2f} s"
-    )
+    torch_only, whole = list[tuple[float, float]](), list[tuple[float, float]]()
+    for _ in range(chosen.rounds):
+        torch_only.append(run(ONLY_TORCH)[:2])
+        whole.append(run(FIRST_TOKEN, chosen.model, str(cache_bytes), "8")[:2])
+    for index, what in enumerate(("elapsed", "of the processors")):
+        alone, first = [times[index] for times in torch_only], [times[index] for times in whole]
+        more = statistics.median(b - a for a, b in zip(alone, first, strict=True))
+        print(
+            f"import torch {statistics.median(alone):.2f} s   first token of {chosen.model} "
+            f"{statistics.median(first):.2f} s   difference {more:.2f} s   ({what})"
+        )
     if not os.path.exists("/proc/self/status"):
         print("memory: skipped, this system has no /proc")
         return
-    _, used = run(MEMORY, chosen.model, str(cache_bytes), chosen.dtype)
-    weights = weights_bytes(chosen.model.removeprefix("local:"), chosen.dtype)
-    above = used["used"] - used["imported"]
-    mib = 1 << 20
-    print(
-        f"peak memory above the imports: loaded {(used['loaded'] - used['imported']) / mib:.1f} MiB, "
-        f"after 40 prompts {above / mib:.1f} MiB; weights {weights / mib:.1f} MiB ({chosen.dtype}), "
-        f"keys and values at most {chosen.cache_mib} MiB: {above / (weights + cache_bytes):.2f} of their sum"
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        shape = str(random_model("SmolLM2-135M", Path(scratch)).resolve())
+        for label, model in ((chosen.model, chosen.model), ("SmolLM2-135M shape", f"local:{shape}")):
+            _, _, used = run(MEMORY, model, str(cache_bytes), chosen.dtype)
+            weights = weights_bytes(model.removeprefix("local:"), chosen.dtype)
+            loaded, above = used["loaded"] - used["imported"], used["used"] - used["imported"]
+            mib = 1 << 20
+            print(
+                f"{label}, {chosen.dtype}: peak memory above the imports {loaded / mib:.1f} MiB loaded, "
+                f"{above / mib:.1f} MiB after 40 prompts; weights {weights / mib:.1f} MiB, keys and values kept at most "
+                f"{chosen.cache_mib} MiB: {above / (weights + cache_bytes):.2f} of their sum",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from ambidex import Greedy, Request, Sampling, collect
 from ambidex.errors import AmbidexError
 from ambidex_backends.local import LocalBackend
 from ambidex_backends.local.model import Span
+from ambidex_backends.local.native.model import NativeModel
 
 from .conftest import PATHS, OpenBackend
 
@@ -92,6 +93,21 @@ def test_deterministic_means_so_in_lower_precisions_too(
     talks = chats(seed)
     alone = answers(open_backend(kind, dtype=dtype, cache_bytes=0, deterministic=True), talks, together=False)
     backend = open_backend(kind, dtype=dtype, deterministic=True, max_batch=4, prefill_tokens=70)
+    assert answers(backend, talks, together=True) == alone
+    assert answers(backend, talks, together=False) == alone
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text"])
+@pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"quantize": "int8"}, {"quantize": "int4"}])
+def test_the_kernels_give_the_same_in_every_precision_without_asking(
+    kind: str, options: dict[str, str], seed: int, open_backend: OpenBackend
+) -> None:
+    if not isinstance(open_backend(kind)._runtime.engine._model, NativeModel):
+        pytest.skip("no compiler, so no kernels")
+    talks = chats(seed)
+    alone = answers(open_backend(kind, cache_bytes=0, **options), talks, together=False)
+    backend = open_backend(kind, max_batch=4, prefill_tokens=70, **options)
     assert answers(backend, talks, together=True) == alone
     assert answers(backend, talks, together=False) == alone
 
