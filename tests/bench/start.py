@@ -133,7 +133,7 @@ def main() -> None:
             mib = 1 << 20
             print(
                 f"{label}, {chosen.dtype}: peak memory above the imports {loaded / mib:.1f} MiB loaded, "
-                f"{above / mib:.1f} MiB after 40 prompts; weights {weights / mib:.1f} MiB, keys and values kept at most "
+                f"{above / mib:.1f} MiB after 40 prompts; weights {weights / mib:.1f} MiB, keys and values at most "
                 f"{chosen.cache_mib} MiB: {above / (weights + cache_bytes):.2f} of their sum",
                 flush=True,
             )
