@@ -11,8 +11,8 @@ from ambidex.backend import Capabilities, Observer, last_release, notify
 from ambidex.decoding import check_integer
 from ambidex.errors import AmbidexError, ConfigError, MissingExtra
 from ambidex.option_names import refuses_unknown_options
-from ambidex.reply import Reply
-from ambidex.request import Request
+from ambidex.reply import Reply, TokenLogprob
+from ambidex.request import Request, Special
 from ambidex.stream import AsyncEventStream, EventStream
 
 if TYPE_CHECKING:
@@ -183,6 +183,39 @@ class LocalBackend:
 
         at_once = AHEAD * self._runtime.engine_options.max_batch
         return await abatch(lambda request: self._astream(request, in_bulk=True), requests, at_once)
+
+    def score(
+        self,
+        text: str | Sequence[int | str | Special],
+        *,
+        given: str | Sequence[int | str | Special] | None = None,
+        top: int = 0,
+        timeout: float | None = None,
+    ) -> tuple[TokenLogprob, ...]:
+        """Log probabilities of the tokens of a text, each with `top` alternatives; nothing is generated.
+
+        What is `given` stands before it and is not scored. Without it the first token has nothing before it and is
+        left out, unless the tokenizer puts something before every text. `text` and `given` are as `Request.prompt`.
+        Raises `InvalidRequest`, `ContextLengthExceeded`, `DeadlineExceeded`, `Overloaded`, `BackendClosed`,
+        `EngineError`.
+        """
+        from .scoring import Scores
+
+        request = Request(prompt=text, logprobs=top, timeout=timeout)
+        scores = Scores()
+        self._runtime.score(request, None if given is None else Request(prompt=given), scores.outbox)
+        return scores.read()
+
+    async def ascore(
+        self,
+        text: str | Sequence[int | str | Special],
+        *,
+        given: str | Sequence[int | str | Special] | None = None,
+        top: int = 0,
+        timeout: float | None = None,
+    ) -> tuple[TokenLogprob, ...]:
+        """The async twin of `score`."""
+        return await asyncio.to_thread(self.score, text, given=given, top=top, timeout=timeout)
 
     def close(self) -> None:
         """Ends running requests with `BackendClosed` and frees the model, unless others share it from `connect`."""

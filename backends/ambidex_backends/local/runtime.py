@@ -95,6 +95,25 @@ class Runtime:
         self.engine.submit(job)
         return job
 
+    def score(self, request: Request, given: Request | None, emit: Outbox) -> Job:
+        """Hands the engine a request's raw prompt to be scored, after what is `given`."""
+        ids = self._raw_prompt(request).ids
+        before = self.tokenizer.beginning
+        first = len(before) if tuple(ids[: len(before)]) == before else 0
+        if given is not None:
+            context = self._raw_prompt(given).ids
+            ids, first = context + ids[first:], len(context)
+        limit = self.context_length
+        if limit is not None and len(ids) > limit:
+            raise ContextLengthExceeded(
+                f"The text has {len(ids)} tokens, and the model's context holds {limit}: shorten it.",
+                asked=len(ids),
+                limit=limit,
+            )
+        job = self._strategies.scoring(request, ids, max(1, first), emit)
+        self.engine.submit(job)
+        return job
+
     def prompt(self, request: Request) -> Prompt:
         """Checks the request and makes its prompt.
 

@@ -24,6 +24,7 @@ from .prompt import Prompt
 from .samples import Samples
 from .sampling import ModelDefaults, Processor, Sampler, decoding_or_default, make_sampler
 from .scores import Scorer
+from .scoring import Scoring
 from .sequence import Sequence
 from .speculation import SpeculativeSequence
 from .stops import StopMatcher
@@ -56,6 +57,11 @@ class Strategies:
         if request.n > 1:
             return Samples([self._sequence(choice, request, prompt, max_tokens, emit) for choice in range(request.n)])
         return self._sequence(0, request, prompt, max_tokens, emit)
+
+    def scoring(self, request: Request, ids: list[int], first: int, emit: Outbox) -> Job:
+        """The job that scores `ids` from index `first` on; of the request, its options count."""
+        scorer = Scorer(self._describe, request.logprobs or 0)
+        return Scoring(ids, first, scorer, time.monotonic() + request.seconds, request.seconds, emit)
 
     def _check(self, request: Request, prompt_length: int, max_tokens: int) -> None:
         decoding = decoding_or_default(request.decoding, self.defaults)

@@ -5,11 +5,20 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from transformers.generation.logits_process import (
+    MinNewTokensLengthLogitsProcessor,
+    MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
 
 from ambidex import Greedy, Sampling
 from ambidex.errors import EngineError, InvalidRequest
@@ -170,3 +179,52 @@ def test_noise_is_gumbel_distributed() -> None:
     assert float(numbers.var()) == pytest.approx(math.pi**2 / 6, abs=0.03)
     below = float((numbers < 1.0).double().mean())
     assert below == pytest.approx(math.exp(-math.exp(-1.0)), abs=0.005)
+
+
+seen_ids = st.lists(st.integers(0, 11), min_size=1, max_size=24)
+scores = st.lists(st.floats(-20, 20, width=32), min_size=12, max_size=12, unique=True).map(torch.tensor)
+
+
+def theirs(processor: Any, logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+    changed: torch.Tensor = processor(torch.tensor([list(seen)]), logits[None].clone())[0]
+    return changed
+
+
+@given(scores, seen_ids, st.floats(0.5, 2.0))
+def test_repetition_penalty_is_that_of_transformers(logits: torch.Tensor, seen: list[int], penalty: float) -> None:
+    expected = theirs(RepetitionPenaltyLogitsProcessor(penalty), logits, seen)
+    assert torch.allclose(sampling.repetition_penalty(penalty)(logits, seen), expected)
+
+
+@given(scores, seen_ids, st.integers(1, 4))
+def test_no_repeat_ngram_is_that_of_transformers(logits: torch.Tensor, seen: list[int], size: int) -> None:
+    expected = theirs(NoRepeatNGramLogitsProcessor(size), logits, seen)
+    assert torch.equal(sampling.no_repeat_ngram(size)(logits, seen), expected)
+
+
+@given(scores, seen_ids, st.integers(0, 6), st.integers(0, 5))
+def test_min_tokens_is_that_of_transformers(logits: torch.Tensor, seen: list[int], count: int, before: int) -> None:
+    prompt = min(before, len(seen))
+    expected = theirs(MinNewTokensLengthLogitsProcessor(prompt, count, [3, 7], device="cpu"), logits, seen)
+    assert torch.equal(sampling.min_tokens(count, prompt, frozenset({3, 7}))(logits, seen), expected)
+
+
+@given(scores, st.floats(0.05, 0.95))
+def test_typical_p_is_that_of_transformers(logits: torch.Tensor, mass: float) -> None:
+    logprobs = logits.double().log_softmax(-1)
+    strange = (-logprobs - -(logprobs.exp() * logprobs).sum()).abs().sort()
+    sums = logprobs.exp()[strange.indices].cumsum(-1)
+    assume(float((sums - mass).abs().min()) > 1e-4)  # where rounding decides, neither is wrong
+    assume(float(strange.values.diff().min()) > 1e-4)
+    expected = theirs(TypicalLogitsWarper(mass), logits, [0])
+    assert kept(sampling.typical_p(mass)(logits, ())) == kept(expected)
+
+
+@given(scores, st.floats(0.05, 0.95))
+def test_top_p_and_min_p_are_those_of_transformers(logits: torch.Tensor, share: float) -> None:
+    probabilities = logits.double().softmax(-1).sort(descending=True).values
+    assume(float((probabilities.cumsum(-1) - share).abs().min()) > 1e-4)
+    assume(float((probabilities - share * probabilities[0]).abs().min()) > 1e-5)
+    assume(float((-probabilities.diff()).min()) > 1e-7)
+    assert kept(sampling.top_p(share)(logits, ())) == kept(theirs(TopPLogitsWarper(share), logits, [0]))
+    assert kept(sampling.min_p(share)(logits, ())) == kept(theirs(MinPLogitsWarper(share), logits, [0]))
