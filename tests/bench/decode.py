@@ -114,7 +114,9 @@ def compare(label: str, folder: Path, kind: str, scratch: Path, options: argpars
     theirs = Generate(folder, kind if not kind.startswith("int") else "bfloat16")
     peers: list[Any] = [ours, theirs]
     if llama_cpp_peer.absent() is None and label in SHAPES:
-        file = llama_cpp_peer.write_gguf(folder, kind, scratch / f"{label}-{kind}.gguf")
+        file = scratch / f"{label}-{kind}.gguf"
+        if not file.exists():
+            llama_cpp_peer.write_gguf(folder, kind, file)
         peer: Any = llama_cpp_peer.LlamaCpp(file, context=options.prompt + count + 8, threads=torch.get_num_threads())
         peer.name = "llama.cpp"
         peers.append(peer)
@@ -157,11 +159,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--prompt", type=int, default=64, help="tokens of the prompt; 512 for the speed of prefill")
+    parser.add_argument("--keep", type=Path, help="a folder where made models stay, for the next time")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
     if reason := llama_cpp_peer.absent():
         print(f"llama.cpp is left out: {reason}")
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = options.keep or temporary
         for label in [str(options.model)] if options.model else options.shape or [*SHAPES, "Pocket"]:
             if options.model:
                 folder = options.model.resolve()

@@ -43,14 +43,16 @@ POCKET = Path(__file__).parents[2] / "backends" / "ambidex_backends" / "local" /
 
 
 def random_model(name: str, folder: Path) -> Path:
-    """A model of that shape in `folder`, in float32; speed does not depend on the weights' values."""
+    """A model of that shape in `folder`, in float32, unless it is there; speed does not depend on values."""
+    if (folder / "tokenizer.json").exists():
+        return folder
     kind, settings = SHAPES[name]
     torch.manual_seed(0)
     config = AutoConfig.for_model(
         kind, **settings, tie_word_embeddings=True, bos_token_id=None, eos_token_id=None, pad_token_id=None
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    words = {f"w{index}": index for index in range(settings["vocab_size"])}
+    words = {f"w{index}": index for index in range(settings["vocab_size"] - 64)}  # room for control tokens
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0").save_pretrained(folder)
     return folder

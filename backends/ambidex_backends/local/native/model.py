@@ -120,8 +120,10 @@ class NativeModel:
 
     def _compute(self, ids: list[int], positions: list[int], tables: list[int], scored: list[int]) -> torch.Tensor:
         """Logits `[scored, V]`; keys and values are written into the blocks."""
-        self._fit(len(ids), max(positions) + 1)
+        if min(ids) < 0 or max(ids) >= self.vocabulary:
+            raise ValueError(f"ids must be within 0 and {self.vocabulary - 1}, got {min(ids)} to {max(ids)}")
         threads = torch.get_num_threads()
+        self._fit(len(ids), max(positions) + 1, threads)
         places = torch.tensor(positions, dtype=torch.int32)
         turns = [self._angles(index, places) for index in range(len(self._architecture.ropes))]
         tokens, rows = torch.tensor(ids, dtype=torch.int32), torch.tensor(scored, dtype=torch.int32)
@@ -156,16 +158,15 @@ class NativeModel:
         angles = positions.float()[:, None] * found.frequencies
         return angles.cos() * found.scaling, angles.sin() * found.scaling
 
-    def _fit(self, rows: int, positions: int) -> None:
-        """Buffers for so many rows, and scores for so many positions. Their padding stays zero."""
-        threads = torch.get_num_threads()
+    def _fit(self, rows: int, positions: int, threads: int) -> None:
+        """Buffers for so many rows, and scores for so many positions and threads. Their padding stays zero."""
         if rows > self._rows:
             self._rows = max(rows, 2 * self._rows)
             wide, query, hidden = self._strides
             strides = (wide, wide, query, query, hidden, wide)
             self._buffers = [torch.zeros(self._rows, stride) for stride in strides]
             self._score_stride = 0
-        if positions > self._score_stride:
+        if positions > self._score_stride or threads > self._buffers[6].shape[0]:
             self._score_stride = max(padded(positions, 256), 2 * self._score_stride)
             self._buffers[6:] = [torch.zeros(threads, QUERIES, self._score_stride)]
 

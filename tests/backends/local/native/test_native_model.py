@@ -179,16 +179,17 @@ def test_the_number_of_threads_changes_no_bit(model: NativeModel) -> None:
     ids, threads = some_ids(7), torch.get_num_threads()
     expected = whole(model, ids)
     try:
-        for count in (1, 3):
+        for count in (1, 3, 5):
             torch.set_num_threads(count)
-            fresh = native_like(model)
-            assert torch.equal(whole(fresh, ids), expected)
+            assert torch.equal(whole(model, ids), expected)
     finally:
         torch.set_num_threads(threads)
 
 
-def native_like(model: NativeModel) -> NativeModel:
-    return NativeModel(model._architecture, model._weights, 0)
+def test_ids_that_the_model_does_not_have_are_refused(model: NativeModel) -> None:
+    for ids in ([5, VOCABULARY], [-1]):
+        with pytest.raises(ValueError, match="ids must be within 0 and 383"):
+            model.forward([Span(ids, BlockCache(model.pool), 1)])
 
 
 class Restored(Checkpoint):
