@@ -49,7 +49,7 @@ class History(NamedTuple):
     tools: tuple[Tool[..., Any], ...] = ()
     add_generation_prompt: bool = True
     continue_final: bool = False
-    reasoning: bool | None = None
+    reasoning: bool | str | None = None
 
 
 def _call(id: str, name: str, **arguments: Any) -> ToolCall:
@@ -111,6 +111,8 @@ HISTORIES = (
     History("reasoning off", _ASKED, reasoning=False),
     History("reasoning on, tools", (*_ASKED, Assistant(_CALL), _RESULT), _TOOLS, reasoning=True),
     History("reasoning off, tools", (*_ASKED, Assistant(_CALL), _RESULT), _TOOLS, reasoning=False),
+    History("little reasoning", _ASKED, reasoning="low"),
+    History("much reasoning, tools", (*_ASKED, Assistant(_CALL), _RESULT), _TOOLS, reasoning="high"),
 )
 
 

@@ -54,7 +54,9 @@ def check(template: ChatTemplate, history: History, *, named_by_id: bool = False
     got = ours(template, history)
     if isinstance(got, Unsupported):  # then what transformers would be given changes nothing
         assert history.reasoning is not None, got
-        switches = {"enable_thinking": history.reasoning, "thinking": history.reasoning}
+        switches: dict[str, Any] = {"enable_thinking": history.reasoning, "thinking": history.reasoning}
+        if isinstance(history.reasoning, str):
+            switches = {"reasoning_effort": history.reasoning}
         try:
             assert rendered(template.source, history, switches) == theirs(template, history, switched=False)
         except AssertionError:

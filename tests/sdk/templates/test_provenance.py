@@ -17,8 +17,9 @@ from tests.sdk.templates.injection import (
 )
 from tests.sdk.templates.reference import SPECIAL, byte_level, control_tokens_in
 
+from ambidex import messages
 from ambidex.errors import AmbidexError, InvalidRequest, TemplateError
-from ambidex.messages import Assistant, System, ToolCall, ToolResult, User
+from ambidex.messages import Assistant, Message, System, ToolCall, ToolResult, User
 from ambidex.templates import ChatTemplate, HFTokenizer
 from ambidex.tools import Tool
 
@@ -94,6 +95,67 @@ def test_cases_on_the_other_families(shared: Path, family: str, special: bool) -
     template = ChatTemplate(source, tokenizer=tokenizer, special_tokens=SPECIAL)
     mine = [case for case in cases(shared) if case.family in (family, "cross_family") and len(case.payload) < 2000]
     assert sum(check(template, case, where) for case in mine for where in {case.where, "user_content"}) > 15
+
+
+def check_names(template: ChatTemplate, payload: str) -> str:
+    """A name is refused where it could be anything but text; what came of it."""
+    look = {"type": "object", "properties": {}}
+    try:
+        named = Tool(payload, "Looks.", look)
+    except InvalidRequest:
+        return "no name"
+    tools = [named, Tool("other", "Looks.", look)]
+    histories: list[list[Message]] = [
+        [User("a")],
+        [User("a"), Assistant(ToolCall("abcdefgh1", payload, {})), ToolResult("abcdefgh1", payload, "x")],
+    ]
+    ends: set[str] = set()
+    for history in histories:
+        plain = [
+            replace_names(message, payload, HARMLESS) if isinstance(message, (Assistant, ToolResult)) else message
+            for message in history
+        ]
+        expected = template.render(plain, [Tool(HARMLESS, "Looks.", look), tools[1]])
+        try:
+            prompt = template.render(history, tools)
+        except InvalidRequest as error:
+            ends.add("refused" if "control token" in error.message else "?")
+            continue
+        assert control_ids(template, prompt) == control_ids(template, expected), payload
+        ends.add("text")
+    assert len(ends) == 1, (payload, ends)
+    if any(spelling in payload for spelling in template.tokenizer.control):
+        assert ends == {"refused"}, payload
+    return ends.pop()
+
+
+def replace_names(message: Assistant | ToolResult, name: str, by: str) -> Message:
+    if isinstance(message, ToolResult):
+        return ToolResult(message.call_id, by, message.text)
+    return Assistant(*(ToolCall(call.id, by, {}) for call in message.tool_calls if call.name == name))
+
+
+@pytest.mark.parametrize("name", ["mistral-v0.3-instruct", "smollm2-instruct", "qwen2.5-instruct"])
+def test_names_of_tools_are_harmless_or_refused(shared: Path, name: str) -> None:
+    template = ChatTemplate.from_pretrained(shared / "data" / "tokenizers" / name)
+    ends = [check_names(template, case.payload) for case in cases(shared) if len(case.payload) < 200]
+    assert ends.count("refused") >= 1
+    assert ends.count("text") >= 3
+
+
+@pytest.mark.parametrize("family", ["llama3", "gemma", "phi", "deepseek", "harmony"])
+def test_names_of_tools_in_the_other_families(shared: Path, family: str) -> None:
+    source = (shared / "data" / "chat_templates" / OF_FAMILY[family]).read_text(encoding="utf-8")
+    control = control_tokens_in(source) | set(families(shared)[family])
+    template = ChatTemplate(source, tokenizer=HFTokenizer(byte_level(control)), special_tokens=SPECIAL)
+    named = [case for case in cases(shared) if case.where == "tool_name" and case.family == family]
+    assert {check_names(template, case.payload) for case in named} == {"refused"}
+
+
+def test_roles_are_a_closed_set(shared: Path) -> None:
+    for case in cases(shared):
+        with pytest.raises(InvalidRequest):
+            messages.from_openai([{"role": case.payload, "content": "a"}])
 
 
 CHATML = ("<|im_start|>", "<|im_end|>", "[INST]", "[/INST]", "<tool_call>", "</tool_call>", "<|im|>")

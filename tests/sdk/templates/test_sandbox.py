@@ -16,8 +16,11 @@ from ambidex.errors import TemplateError, TemplateLimitExceeded
 from ambidex.template_sandbox import CompiledTemplate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SECONDS = 0.75
-"""Three times the goal, for a machine that does other things too; the processor's time is held to the goal itself."""
+USED = 0.25
+"""Seconds of the processor, the goal itself."""
+
+SECONDS = 2.0
+"""By the clock, for a machine that does other things too."""
 
 MEMORY = 32 * 1024
 _INSIDES = re.compile(r"<(class|function|module|bound|built-in|generator|_?Sandbox)| object at 0x|root:|site-packages")
@@ -89,7 +92,7 @@ def test_a_template_without_end_is_stopped_soon_and_small() -> None:
     for name, (ending, seconds, used, memory) in found.items():
         assert ending == "TemplateLimitExceeded", name
         assert seconds < SECONDS, (name, seconds)
-        assert used < SECONDS, (name, used)
+        assert used < USED, (name, used)
         assert memory < MEMORY, (name, memory)
 
 
