@@ -70,6 +70,11 @@ class Closing:
             return place
         return _walk(data.decode("utf-8", "replace"), place)[1]
 
+    def is_piece(self, token: int, place: Place) -> bool:
+        """Whether it only makes a text or a number longer, so that nothing is begun by it that must be ended."""
+        data = self._vocabulary[token] if token < len(self._vocabulary) else b""
+        return data.isalnum() if place == OUTSIDE else b'"' not in data
+
     @cached_property
     def _scores(self) -> dict[Place, npt.NDArray[np.float32]]:
         texts = [data.decode("utf-8", "replace") for data in self._vocabulary[: self._size]]

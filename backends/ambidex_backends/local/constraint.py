@@ -21,8 +21,9 @@ from .closing import OUTSIDE, Allowed, Closing, Place
 
 NEVER = float("-inf")
 
-GROWTH = 4
-"""Tokens by which one token is taken to make the shortest way to the end longer, until that is looked at anew."""
+GROWTH = 64
+"""Tokens by which one token is taken to make the shortest way to the end longer, beside twice the whole form's shortest
+text, until that is looked at anew. A piece of a text or number is taken to make it longer by one."""
 
 
 class Constraint(Protocol):
@@ -87,19 +88,29 @@ class GrammarConstraint:
 
     is_cut = False
 
-    def __init__(self, matcher: Matcher, ends: frozenset[int], closing: Closing, left: int | None) -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        ends: frozenset[int],
+        closing: Closing,
+        left: int | None,
+        *,
+        has_plain_pieces: bool = False,
+    ) -> None:
         """`left` tokens are there for it; None: it may be left half-written where they run out.
 
+        `has_plain_pieces`: it is JSON in which the inside of texts and numbers decides nothing about what follows.
         Raises `InvalidRequest` where not even the shortest text fits.
         """
         self._matcher = matcher
         self._ends = ends
         self._closing = closing
+        self._has_plain_pieces = has_plain_pieces
         self._pending: Future[Allowed] | None = None
         self._place: Place = OUTSIDE
         self._has_ended = False
-        self._since = 0
-        """Tokens written since the shortest way was looked for."""
+        self._grown = 0
+        """Tokens by which the shortest way may have become longer since it was looked for."""
         self._way_out = None if left is None else self._find_way_out(left)
         """The shortest way to a complete text, as far as it was looked for and found."""
         self.shortest = None if self._way_out is None else len(self._way_out)
@@ -151,14 +162,13 @@ class GrammarConstraint:
         for token in forced:
             self._write(token)
         tokens = tokens + forced
-        self._since += len(tokens)
         if before is None or self._way_out is None:
             return tokens
-        if left - len(tokens) > len(self._way_out) + GROWTH * self._since:
+        if left - len(tokens) > len(self._way_out) + self._grown:
             return tokens
         way_out = self._find_way_out(left)
         if way_out is not None and len(tokens) + len(way_out) <= left:
-            self._way_out, self._since = way_out, 0
+            self._way_out, self._grown = way_out, 0
             return tokens
         self._matcher, self._place = before
         self._has_ended = self.is_cut = True
@@ -166,6 +176,8 @@ class GrammarConstraint:
 
     def _write(self, token: int) -> None:
         self._matcher.consume_token(token)
+        is_piece = self._has_plain_pieces and self._closing.is_piece(token, self._place)
+        self._grown += 1 if is_piece else GROWTH + 2 * (self.shortest or 0)
         self._place = self._closing.place_after(token, self._place)
         self._check()
 

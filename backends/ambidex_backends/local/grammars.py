@@ -61,7 +61,9 @@ class Grammars:
         if texts is not None:
             ends = sorted(self._ends)
             return ChoiceConstraint([self.ids(text) for text in texts], ends[0] if ends else None, left)
-        return GrammarConstraint(self._matcher(grammar), self._ends, self._shared().closing, left)
+        is_plain = isinstance(grammar, Json) and '"pattern' not in json.dumps(grammar.schema)
+        closing = self._shared().closing
+        return GrammarConstraint(self._matcher(grammar), self._ends, closing, left, has_plain_pieces=is_plain)
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text inside an answer; spellings of control tokens are these tokens."""

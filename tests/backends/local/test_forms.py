@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pydantic
 import pytest
 from tests.backends.local.conftest import text_tokenizer
 from tests.backends.local.forms import Chance, bfcl, text_of, walk
@@ -83,6 +85,28 @@ def test_depth_without_end_is_ended(forms: Forms) -> None:
                 assert text.count("(") == text.count(")") == text.count("x")
             else:
                 validate(text, Node)
+
+
+class Rising(pydantic.BaseModel):
+    """Each way in makes the way out much longer."""
+
+    first: Literal["a", "b"] = "a"
+    code: str = pydantic.Field(default="b", pattern="^(b|a[0-9]{40})$")
+    more: list[Rising] = []
+    wide: list[tuple[int, int, int, int, int, int, int, int, str, str, str, str]] = []
+
+
+@pytest.mark.parametrize(
+    "output", [Rising, list[TYPES[8]], Regex("b|a[0-9]{60}|c(d|e[a-z]{50})"), list[Rising]], ids=str
+)
+def test_what_opens_much_at_once_is_ended_in_time(forms: Forms, output: Any) -> None:
+    for seed in range(12):
+        for left in (70, 100, 140, 260):
+            text, constraint = forms.answer(form(output), left, seed)
+            validate(text, output)
+            assert constraint.is_complete
+            if isinstance(output, Regex):
+                assert re.fullmatch(output.pattern, text)
 
 
 def check_tools(forms: Forms, shared: Path, step: int) -> int:
