@@ -12,7 +12,7 @@ import pydantic
 import pytest
 from tests.backends.local.conftest import text_tokenizer
 from tests.backends.local.forms import Chance, bfcl, text_of, walk
-from tests.backends.local.test_constraint import TYPES, Node, add
+from tests.backends.local.test_constraint import TYPES, Invoice, Node, add
 
 from ambidex.errors import InvalidRequest
 from ambidex.formats import get
@@ -96,9 +96,10 @@ class Rising(pydantic.BaseModel):
     wide: list[tuple[int, int, int, int, int, int, int, int, str, str, str, str]] = []
 
 
-@pytest.mark.parametrize(
-    "output", [Rising, list[TYPES[8]], Regex("b|a[0-9]{60}|c(d|e[a-z]{50})"), list[Rising]], ids=str
-)
+MUCH_AT_ONCE = (Rising, list[Rising], list[Invoice], Regex("b|a[0-9]{60}|c(d|e[a-z]{50})"))
+
+
+@pytest.mark.parametrize("output", MUCH_AT_ONCE, ids=str)
 def test_what_opens_much_at_once_is_ended_in_time(forms: Forms, output: Any) -> None:
     for seed in range(12):
         for left in (70, 100, 140, 260):
