@@ -164,6 +164,8 @@ def as_tools(tools: Iterable[Tool[..., Any] | Callable[..., Any]]) -> tuple[Tool
         raise InvalidRequest(
             f"tools takes a sequence of Tools and typed functions, got {type(tools).__name__}.", param="tools"
         )
+    if tools == ():
+        return ()
     made = tuple(item if isinstance(item, Tool) else _of_function(item, None, None, {}) for item in tools)
     seen: set[str] = set()
     for item in made:

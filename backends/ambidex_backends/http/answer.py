@@ -129,7 +129,8 @@ class Answer(_Tries):
 
     def _next_event(self, reading: Reading) -> Event | None:
         response = self._response
-        assert response is not None
+        if response is None:  # closed meanwhile
+            return None
         if reading.needs_more():
             reading.begin_wait()
         while reading.needs_more():
@@ -145,8 +146,9 @@ class Answer(_Tries):
         return reading.next_event()
 
     def _close_response(self) -> None:
-        if self._response is not None:
-            self._response.close()
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
 
 
 class AsyncAnswer(_Tries):
@@ -194,7 +196,8 @@ class AsyncAnswer(_Tries):
             self._response = await self._http.aopen(plan.ask, self._attempts.new_call())
             self._reading = Reading(self._response, plan.reader)
         reading, response = self._reading, self._response
-        assert response is not None
+        if response is None:  # closed meanwhile
+            return None
         if reading.needs_more():
             reading.begin_wait()
         while reading.needs_more():
@@ -210,8 +213,9 @@ class AsyncAnswer(_Tries):
         return reading.next_event()
 
     async def _close_response(self) -> None:
-        if self._response is not None:
-            await self._response.close()
+        response, self._response = self._response, None
+        if response is not None:
+            await response.close()
 
 
 def _read_last_bytes(response: Response) -> None:

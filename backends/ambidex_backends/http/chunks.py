@@ -94,9 +94,9 @@ class ChunkReader:
         if not text:
             return []
         data = read_json(event, self._max_values)
-        if event.event == "error" or says_error(data):
+        if event.event == "error" or (not _is_usual(data) and says_error(data)):
             raise self._error(data, event.data)
-        if counts := data.get("usage") or as_object(data.get("x_groq")).get("usage"):
+        if counts := data.get("usage") or ("x_groq" in data and as_object(data["x_groq"]).get("usage")):
             self._usage = read_usage(counts) or self._usage
         self._answered_by = as_text(data.get("model")) or self._answered_by
         self._chunk_id = as_text(data.get("id")) or self._chunk_id
@@ -155,23 +155,14 @@ class ChunkReader:
         if not is_object(fields):
             raise MalformedResponse("The server sent a delta that is no object.")
         events: list[Event] = []
-        if is_object(choice.get("usage")):  # Moonshot's place for it
+        if "usage" in choice and is_object(choice["usage"]):  # Moonshot's place for it
             self._usage = read_usage(choice["usage"]) or self._usage
-        reasoning = (
-            as_text(fields.get("reasoning_content"))
-            or as_text(fields.get("reasoning"))
-            or _thoughts(fields.get("content"))
-        )
-        if reasoning and (text := self._reasoning.feed(reasoning)):
-            events.append(ReasoningDelta(text))
-        content = _content(fields.get("content")) or as_text(fields.get("refusal")) or as_text(choice.get("text"))
-        if content and (text := self._text.feed(content)):
-            events.append(TextDelta(text))
-        calls = fields.get("tool_calls")
-        if fields.get("function_call"):  # the older form: one call, without id
-            calls = {"index": 0, "function": fields["function_call"]}
-        if calls:
-            events += self._held_text() + self._calls.feed(calls)
+        content = fields.get("content")
+        if fields.keys() <= _PLAIN and isinstance(content, str):  # what most of them are
+            if content and (text := self._text.feed(content)):
+                events.append(TextDelta(text))
+        elif fields or "text" in choice:
+            self._read_fields(fields, as_text(choice.get("text")), events)
         if self._scored and (logprobs := choice.get("logprobs")):
             events += [TokenScored(score) for score in read_scores(logprobs)]
         reason = choice.get("finish_reason")
@@ -180,6 +171,24 @@ class ChunkReader:
             self._raw_reason = reason
             self._stop_sequence = as_text(choice.get("stop_reason")) or as_text(choice.get("matched_stop")) or None
         return events
+
+    def _read_fields(self, fields: dict[str, Any], completion: str, events: list[Event]) -> None:
+        """All that a delta can hold; `completion` is the text of a raw completion, which stands beside it."""
+        reasoning = (
+            as_text(fields.get("reasoning_content"))
+            or as_text(fields.get("reasoning"))
+            or _thoughts(fields.get("content"))
+        )
+        if reasoning and (text := self._reasoning.feed(reasoning)):
+            events.append(ReasoningDelta(text))
+        content = _content(fields.get("content")) or as_text(fields.get("refusal")) or completion
+        if content and (text := self._text.feed(content)):
+            events.append(TextDelta(text))
+        calls = fields.get("tool_calls")
+        if fields.get("function_call"):  # the older form: one call, without id
+            calls = {"index": 0, "function": fields["function_call"]}
+        if calls:
+            events += self._held_text() + self._calls.feed(calls)
 
     def _held_text(self) -> list[Event]:
         """Halves of characters that nothing followed."""
@@ -200,6 +209,15 @@ class ChunkReader:
         return for_stream(
             data, model=self._model, request_id=self._chunk_id, provider=self._provider, fallback=fallback
         )
+
+
+_USUAL = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
+_PLAIN = frozenset({"role", "content"})
+
+
+def _is_usual(data: dict[str, Any]) -> bool:
+    """Whether it is a chunk as nearly all are, so that it need not be looked at for an error in all shapes."""
+    return data.keys() <= _USUAL and bool(data.get("choices")) and data.get("object") != "error"
 
 
 def max_values(limits: Limits, *, scored: bool) -> int:

@@ -170,9 +170,9 @@ class AnyResponse:
 
     def __init__(self, raw: httpx.Response, call: Call, ask: Ask) -> None:
         call.streams = ask.streams
-        call.server_says_retry = _YES_NO.get(raw.headers.get("x-should-retry", ""))
         self.call = call
-        self.headers: Mapping[str, str] = raw.headers
+        self.headers: Mapping[str, str] = _plain(raw.headers)
+        call.server_says_retry = _YES_NO.get(self.headers.get("x-should-retry", ""))
         self._raw = raw
         self._ask = ask
         self._chunks: Any = None
@@ -320,14 +320,11 @@ def _request(ask: Ask, call: Call) -> httpx.Request:
     from .connection import Address
 
     address = Address.of(ask.url)
-    headers = _headers(address.url.netloc, ask.streams, tuple(ask.headers.items())).copy()
-    if ask.body is not None:
-        headers["content-type"] = "application/json"
-        headers["content-length"] = str(len(ask.body))
+    length = None if ask.body is None else len(ask.body)
     return httpx.Request(
         "GET" if ask.body is None else "POST",
         address.url,
-        headers=headers,
+        headers=_headers(address.url.netloc, ask.streams, length, tuple(ask.headers.items())),
         stream=httpx.ByteStream(ask.body or b""),
         extensions={
             "timeout": {"connect": call, "read": call, "write": call, "pool": None},
@@ -338,18 +335,28 @@ def _request(ask: Ask, call: Call) -> httpx.Request:
 
 
 @functools.lru_cache(256)
-def _headers(host: bytes, streams: bool, more: tuple[tuple[str, str], ...]) -> httpx.Headers:
-    import httpx
+def _headers(
+    host: bytes, streams: bool, length: int | None, more: tuple[tuple[str, str], ...]
+) -> list[tuple[bytes, bytes]]:
+    """`length` is that of the body, where there is one."""
+    headers = {
+        "host": host.decode(),
+        "accept": EVENT_STREAM if streams else "application/json",
+        "accept-encoding": "identity",
+        "user-agent": f"ambidex/{__version__}",
+        **dict(more),
+        **({} if length is None else {"content-type": "application/json", "content-length": str(length)}),
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
-    return httpx.Headers(
-        {
-            "host": host.decode(),
-            "accept": EVENT_STREAM if streams else "application/json",
-            "accept-encoding": "identity",
-            "user-agent": f"ambidex/{__version__}",
-            **dict(more),
-        }
-    )
+
+def _plain(headers: httpx.Headers) -> dict[str, str]:
+    """By names in lower case; what stands there several times, joined. httpx's own look-ups search them all."""
+    plain: dict[str, str] = {}
+    for name, value in headers.raw:
+        key, text = name.decode("latin-1").lower(), value.decode(errors="replace")
+        plain[key] = f"{plain[key]}, {text}" if key in plain else text
+    return plain
 
 
 def _origin(location: str) -> str:

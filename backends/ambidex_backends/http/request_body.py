@@ -110,6 +110,8 @@ def prompt_on_the_wire(request: Request) -> str | list[int]:
 def refuse_local_only(request: Request) -> None:
     """What no server's wire has a field for."""
     decoding = request.decoding
+    if decoding is None and request.n == 1 and not request.trace:
+        return
     refuse(
         {
             "n": request.n > 1,
