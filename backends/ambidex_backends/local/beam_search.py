@@ -155,6 +155,7 @@ class BeamSearch:
     def release(self, model: Model) -> None:
         """Keeps the cache that has most of the best answer, and frees the others."""
         best = self._finished[0] if self._finished else self._root
+        self._holders = [beam for beam in self._holders if beam.cache is not None]
         self._holders.sort(key=lambda beam: common_prefix([beam, best], 0))
         kept = self._holders.pop() if self._holders else None
         self._free(self._holders)
@@ -275,6 +276,7 @@ class BeamSearch:
         children = self._live
         if not children:
             return  # what the parents hold is given back when the job ends
+        self._holders = [*parents, *children]  # should memory run out on the way, all are given back
         by_name = {beam.name: beam for beam in parents}
         for child in children:
             parent = by_name[child.parent or 0]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
 from ambidex.errors import Unsupported, VocabMismatch
 
 from . import weights
@@ -27,11 +25,10 @@ def drafters(
     """
     if not loaded.model.can_rewind:
         raise Unsupported("draft: the state of this architecture cannot be cut back to what was right.", param="draft")
-    exact = isinstance(loaded.model, NativeModel) or loaded.dtype is torch.float32
-    if engine.deterministic and not exact:
+    if engine.deterministic and not isinstance(loaded.model, NativeModel):
         raise Unsupported(
-            f"draft with deterministic=True: {loaded.dtype} scores depend on how many positions are computed at once "
-            "here. Use float32, or a model that our kernels compute.",
+            "draft with deterministic=True needs a model that our kernels compute: elsewhere the last bits of scores "
+            "depend on how many positions are computed at once.",
             param="draft",
         )
     if name == "prompt":

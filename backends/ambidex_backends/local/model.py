@@ -31,7 +31,7 @@ class SequenceCache(Protocol):
         ...
 
     def fork(self) -> SequenceCache:
-        """A cache of its own that holds the same ids. Only where the model's `can_rewind` is true."""
+        """A cache of its own that holds the same ids."""
         ...
 
 
@@ -51,7 +51,7 @@ class Model(Protocol):
     """A causal language model. Used by the engine's thread only."""
 
     can_rewind: bool
-    """Whether caches can be cut back and forked; an architecture with a running state cannot."""
+    """Whether caches can be cut back; an architecture with a running state has none of its former states."""
 
     vocabulary: int
     """V: how many ids it has embeddings for."""
