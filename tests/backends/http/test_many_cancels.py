@@ -119,6 +119,8 @@ async def end_async(stream: AsyncEventStream, how: str, delay: float, cancellers
     elif how == "close":
         await stream.close()
         task.cancel()
+        ended = await task
+        return "closed" if ended == "nothing" else ended  # it was closed just between two events: there is no more
     return await task
 
 
