@@ -52,6 +52,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     options.add_argument("--no-kernels", action="store_true", help="compute with transformers' forward pass")
+    options.add_argument("--peer-every", type=int, default=1, help="transformers in each so-manieth turn only")
     options.add_argument("--no-peer", action="store_true", help="leave transformers away")
     chosen = options.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -73,7 +74,7 @@ def main() -> None:
             for turn in range(chosen.turns):
                 ids += [draw.randrange(10, 1000) for _ in range(asked)]
                 lengths[turn] = len(ids)
-                if model is not None:
+                if model is not None and (turn + 1) % chosen.peer_every == 0:
                     row = torch.tensor([ids])
                     start = time.perf_counter()
                     model.generate(row, attention_mask=torch.ones_like(row), max_new_tokens=1, do_sample=False)

@@ -11,6 +11,9 @@ from safetensors import safe_open
 
 from ambidex.errors import ModelLoadError
 
+MOST_MAPPED = 32 << 20
+"""Bytes read from files before they are opened anew: what was read of a mapped file counts as this process's memory."""
+
 
 class Checkpoint:
     """The safetensors files of `folder`, sharded or not. The caller has checked that they are whole."""
@@ -18,6 +21,7 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, Any] = {}
+        self._read = 0
         index = folder / "model.safetensors.index.json"
         if index.is_file():
             self._files: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"]
@@ -32,6 +36,10 @@ class Checkpoint:
         if name not in self._files:
             raise ModelLoadError(f"The weights in {self._folder} do not fit their config.json: missing keys: {name}.")
         found: torch.Tensor = self._file(self._files[name]).get_tensor(name)
+        self._read += found.nbytes
+        if self._read > MOST_MAPPED:
+            self._open.clear()
+            self._read = 0
         if found.shape != shape:
             raise ModelLoadError(
                 f"The weights in {self._folder} do not fit their config.json: mismatched keys: {name} is "
