@@ -32,6 +32,7 @@ _NUMBER = re.compile(r"([+-]?)0*([0-9]*)(?:(\.)([0-9]*))?([eE][+-]?[0-9]+)?")
 _HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]+")
 _BETWEEN_DIGITS = re.compile(r"(?<=[0-9])_(?=[0-9])")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_ANY_KEY = re.compile(r"[^\s{}\[\]:=,<>\"'][^{}\[\]:=,<>\"'\n]*")
 _CONSTANTS = {"true": "true", "false": "false", "null": "null", "True": "true", "False": "false", "None": "null"}
 _QUOTE = re.compile(r"(?:[rRuU](?=[\"']))?(\"\"\"|'''|\"|')")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|([0-7]{1,3})|(\r\n|.))", re.DOTALL)
@@ -137,6 +138,13 @@ class LiteralReader:
         return line_end
 
     def _word(self, text: str, at: int, final: bool) -> int:
+        bracket = self._stack[-1] if self._stack else None
+        is_key = bracket and bracket.opening == "{" and bracket.after == "value" and bracket.is_object is not False
+        if self._delimiter and is_key and (key := _ANY_KEY.match(text, at, at + MAX_WORD)):
+            if key.end() == len(text) and not final:
+                return at
+            if text[key.end() : key.end() + 1] in (":", "="):
+                return self._key(key[0].rstrip(), key.end())
         word = _WORD.match(text, at)
         if word is None:
             self._fail(repr(text[at]))
@@ -146,8 +154,7 @@ class LiteralReader:
             return at
         if word.end() == len(text) and not final:
             return at
-        bracket = self._stack[-1] if self._stack else None
-        if bracket and bracket.opening == "{" and bracket.after == "value" and bracket.is_object is not False:
+        if is_key:
             colon = _after_space(text, word.end())
             if colon - word.end() >= MAX_LOOK:
                 return self._fail("space", word.end())
@@ -155,10 +162,7 @@ class LiteralReader:
                 return at
             if text[colon : colon + 1] == ":" or (self._delimiter and text[colon : colon + 1] == "="):
                 self.repaired |= not self._delimiter
-                self._begin_value()
-                self._write(json.dumps(_CONSTANTS.get(word[0], word[0])))
-                self._end_value()
-                return word.end()
+                return self._key(_CONSTANTS.get(word[0], word[0]), word.end())
         written = _CONSTANTS.get(word[0]) or self._number(word[0])
         if written is None:
             return self._fail(repr(word[0][:40]), at)
@@ -166,6 +170,12 @@ class LiteralReader:
         self._write(written)
         self._end_value()
         return word.end()
+
+    def _key(self, key: str, end: int) -> int:
+        self._begin_value()
+        self._write(json.dumps(key, ensure_ascii=False))
+        self._end_value()
+        return end
 
     def _number(self, word: str) -> str | None:
         if _JSON_NUMBER.fullmatch(word):
