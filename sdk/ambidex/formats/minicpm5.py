@@ -26,7 +26,7 @@ REASONING = ("<think>", "</think>")
 MARKERS = ("</function>", "<tool_response>", "</tool_response>", *REASONING)
 
 _HEADER = Header(
-    re.compile(r"""\s*+=\s*+(?:"(?P<name>[^"<>\n]++)"|(?P<odd>[^"<>\n]++))\s*+>"""), re.compile(r"[^\n]*+")
+    re.compile(r"""[ \t]*+=[ \t]*+(?:"(?P<name>[^"<>\n]++)"|(?P<odd>[^"<>\n]++))[ \t]*+>"""), re.compile(r"[^\n]*+")
 )
 
 _CALLS = TaggedCalls(
