@@ -1,25 +1,30 @@
-"""Draw the loss of both stages as a small SVG picture: ``python -m examples.pocket.curves --run RUN_DIR``."""
+"""Draw the loss of one or more runs, one after the other, as a small SVG picture.
+
+    python -m examples.pocket.curves "pretraining (all tokens)=RUN_DIR/pretrain/log.jsonl" \\
+        "fine-tuning (assistant's tokens)=RUN_DIR/finetune/log.jsonl" --out loss.svg
+"""
 
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import math
 from pathlib import Path
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 50, 40, 20
-COLORS = {"pretrain": "#888888", "finetune": "#1f6feb"}
-NAMES = {"pretrain": "pretraining (all tokens)", "finetune": "fine-tuning (assistant's tokens)"}
+COLORS = ("#888888", "#1f6feb", "#d1701f", "#2f8f4e")
+Points = list[tuple[float, float]]
 
 
-def read_log(path: Path) -> list[tuple[float, float]]:
+def read_log(path: Path) -> Points:
     """(millions of tokens, loss) for every line of a log; of lines written twice the last one counts."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [(line["tokens"] / 1e6, line["loss"]) for line in {line["step"]: line for line in lines}.values()]
 
 
-def draw(curves: dict[str, list[tuple[float, float]]]) -> str:
-    """An SVG with one line per stage, one after the other; the loss axis is logarithmic."""
+def draw(curves: dict[str, Points]) -> str:
+    """An SVG with one line per run; the loss axis is logarithmic."""
     ends = {name: points[-1][0] for name, points in curves.items()}
     tokens = sum(ends.values())
     losses = [loss for points in curves.values() for _, loss in points]
@@ -38,27 +43,28 @@ def draw(curves: dict[str, list[tuple[float, float]]]) -> str:
         if low <= math.log(loss) <= high:
             parts.append(f'<path d="M{LEFT} {y(loss):.1f}H{WIDTH - 10}" stroke="#e0e0e0"/>')
             parts.append(f'<text x="{LEFT - 6}" y="{y(loss) + 4:.1f}" text-anchor="end" {style}>{loss:g}</text>')
-    for tick in range(0, int(tokens) + 1, 5):
+    for tick in range(0, int(tokens) + 1, 5 if tokens > 8 else 1):
         parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - 22}" text-anchor="middle" {style}>{tick}</text>')
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 5}" text-anchor="middle" {style}>million tokens</text>')
     begin = 0.0
     for row, (name, points) in enumerate(curves.items()):
+        color = COLORS[row % len(COLORS)]
         path = " ".join(f"{x(begin + t):.1f},{y(loss):.1f}" for t, loss in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{COLORS[name]}" stroke-width="1.5"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
         parts.append(f'<text x="{WIDTH - 20}" y="{TOP + 14 + 16 * row}" text-anchor="end" font-family="sans-serif" '
-                     f'font-size="12" fill="{COLORS[name]}">{NAMES[name]}</text>')  # fmt: skip
+                     f'font-size="12" fill="{color}">{html.escape(name)}</text>')  # fmt: skip
         begin += ends[name]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def main() -> None:
-    """Draw the curves of a run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="the folder given to make.py as --out")
+    """Draw the curves of some logs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("log", nargs="+", help="NAME=FILE, in the order in which the runs followed each other")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "loss.svg")
     options = parser.parse_args()
-    curves = {stage: read_log(options.run / stage / "log.jsonl") for stage in COLORS}
-    options.out.write_text(draw(curves), encoding="utf-8")
+    logs = dict(pair.rsplit("=", 1) for pair in options.log)
+    options.out.write_text(draw({name: read_log(Path(file)) for name, file in logs.items()}), encoding="utf-8")
 
 
 if __name__ == "__main__":

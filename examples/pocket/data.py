@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from . import skills
 from . import words as w
+from .more_skills import MORE
 from .offered import (
     SORRY,
     Dialogue,
@@ -222,6 +223,11 @@ def offer(words: w.Words, pool: list[Skill], count: int, procedural_share: float
                 chosen.append(neighbour)
     while len(chosen) < count:
         new = procedural(words) if rng.random() < procedural_share else rng.choice(pool)
+        known = [old.parts for old in chosen if old.parts]
+        if words.strange(0.25) and known:  # the same verb or property for another thing
+            kind, does, thing = rng.choice(known)
+            make = lookup_skill if kind == "lookup" else action_skill
+            new = make(words, None, thing) if rng.random() < 0.5 else make(words, does, None, named=True)
         if not any(rivals(new, old) or rivals(old, new) for old in chosen):
             chosen.append(new)
     tools: list[Tool] = []
@@ -241,6 +247,31 @@ def outside(words: w.Words, tools: list[Tool], pool: list[Skill]) -> str:
             return Tool(words, source).request()[0].text
 
 
+def near_miss(words: w.Words, tools: list[Tool]) -> str | None:
+    """A request that none of ``tools`` can serve although it sounds like one of them: other verb, or other thing."""
+    rng = words.rng
+    known = [t.source.parts for t in tools if t.source.parts]
+    if not known:
+        return None
+    kind, does, thing = rng.choice(known)
+    make = lookup_skill if kind == "lookup" else action_skill
+    other = (
+        make(words, None, thing, named=rng.random() < 0.5)
+        if rng.random() < 0.6
+        else make(words, does, None, named=True)
+    )
+    _, new_does, new_thing = other.parts
+    for tool in tools:
+        if rivals(other, tool.source):
+            return None
+        texts = " ".join([*tool.source.about, *tool.source.names]).lower()
+        if new_does.lower() in texts and new_thing.lower() in texts:
+            return None
+        if new_does == does and tool.source.parts[:2] == ("lookup", does) and new_thing in texts:
+            return None
+    return Tool(words, other).request()[0].text
+
+
 def answer_value(words: w.Words, spoken: str) -> str:
     """How a user gives a value that was asked for."""
     return words.rng.choice(
@@ -248,30 +279,23 @@ def answer_value(words: w.Words, spoken: str) -> str:
     )
 
 
-def dialogue(
-    words: w.Words, pool: list[Skill], skill_name: str | None = None, procedural_share: float = 0.6
-) -> Dialogue:
-    """One dialogue. ``skill_name`` fixes what its first turn is about; otherwise it is drawn."""
+def converse(
+    words: w.Words,
+    pool: list[Skill],
+    messages: list[Message],
+    tools: list[Tool],
+    system: str | None,
+    own_name: str | None,
+    first: str,
+    turns: int,
+    short: bool,
+) -> None:
+    """Append ``turns`` turns to ``messages``; the first one is of the kind ``first``.
+
+    With ``short`` nobody answers when Pocket asks for something.
+    """
     rng = words.rng
-    system, own_name = system_prompt(words)
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
     kinds = ["call", "two calls", "two tools", "missing", "no tool", "talk"]
-    first = skill_name or rng.choices(kinds, (50, 8, 7, 9, 10, 16))[0]
-    with_tools = first != "talk" or rng.random() < 0.45
-    if first == "no tool" and rng.random() < 0.15:
-        with_tools = False
-    low = 2 if first == "two tools" else 1
-    tools = (
-        offer(
-            words,
-            pool,
-            rng.choices((1, 2, 3, 4), (30, 32, 23, 15))[0] if low == 1 else rng.randint(2, 4),
-            procedural_share,
-        )
-        if with_tools
-        else []
-    )
-    turns = 1 if skill_name else rng.choices((1, 2, 3, 6), (48, 34, 15, 3))[0]
     last: tuple[Tool, Request] | None = None
     user_name = re.search(r"The user's name is ([^.]+)\.", system or "")
     known = user_name.group(1) if user_name else None
@@ -306,8 +330,9 @@ def dialogue(
                 reply = f"I am {own_name}."
             messages += [{"role": "user", "content": ask}, {"role": "assistant", "content": reply}]
         elif kind == "no tool":
+            near = near_miss(words, tools) if words.strange(0.5) else None
             messages += [
-                {"role": "user", "content": polish(rng, outside(words, tools, pool))},
+                {"role": "user", "content": polish(rng, near or outside(words, tools, pool))},
                 {"role": "assistant", "content": SORRY},
             ]
         elif kind == "missing":
@@ -318,7 +343,7 @@ def dialogue(
                 tool, (text, slot, request) = rng.choice(options)
                 question = f"Which {tool.spelling[slot].replace('_', ' ')} should I use?"
                 messages += [{"role": "user", "content": polish(rng, text)}, {"role": "assistant", "content": question}]
-                if not skill_name and rng.random() < 0.75:
+                if not short and rng.random() < 0.75:
                     messages.append({"role": "user", "content": answer_value(words, request.spoken[slot])})
                     act(messages, [(tool, request)])
                     last = (tool, request)
@@ -345,11 +370,72 @@ def dialogue(
             messages.append({"role": "user", "content": polish(rng, request.text)})
             act(messages, [(tool, request)])
             last = (tool, request)
+
+
+def dialogue(
+    words: w.Words, pool: list[Skill], skill_name: str | None = None, procedural_share: float = 0.6
+) -> Dialogue:
+    """One dialogue. ``skill_name`` fixes what its first turn is about; otherwise it is drawn."""
+    rng = words.rng
+    system, own_name = system_prompt(words)
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    kinds = ["call", "two calls", "two tools", "missing", "no tool", "talk"]
+    first = skill_name or rng.choices(kinds, (50, 8, 7, 9, 10, 16))[0]
+    with_tools = first != "talk" or rng.random() < 0.45
+    if first == "no tool" and rng.random() < 0.15:
+        with_tools = False
+    low = 2 if first == "two tools" else 1
+    tools = (
+        offer(
+            words,
+            pool,
+            rng.choices((1, 2, 3, 4), (30, 32, 23, 15))[0] if low == 1 else rng.randint(2, 4),
+            procedural_share,
+        )
+        if with_tools
+        else []
+    )
+    turns = 1 if skill_name else rng.choices((1, 2, 3, 6), (48, 34, 15, 3))[0]
+    converse(words, pool, messages, tools, system, own_name, first, turns, bool(skill_name))
     return {
         "messages": messages,
         "tools": [{"type": "function", "function": t.function} for t in tools],
         "skill": first,
     }
+
+
+def family(words: w.Words, pool: list[Skill]) -> list[Dialogue]:
+    """Up to eight dialogues with the same system message and tools.
+
+    The tools are the longer part of a dialogue. In a family they are read once, and the same tools are seen with
+    requests for each of them, for none of them, and with something missing: what differs is what has to be learnt.
+    """
+    rng = words.rng
+    system, own_name = system_prompt(words)
+    bare = rng.random() < 0.07
+    tools = [] if bare else offer(words, pool, rng.choices((1, 2, 3, 4), (16, 26, 26, 32))[0], 0.7)
+    offered = [{"type": "function", "function": t.function} for t in tools]
+    dialogues: list[Dialogue] = []
+    for _ in range(rng.randint(4, 8) if tools else rng.randint(2, 6)):
+        kinds = ("call", "two calls", "two tools", "missing", "no tool", "talk")
+        shares = (48, 7, 10 if len(tools) > 1 else 0, 14, 17, 4) if tools else (0, 0, 0, 0, 15, 85)
+        kind = rng.choices(kinds, shares)[0]
+        messages: list[Message] = [{"role": "system", "content": system}] if system else []
+        turns = rng.choices((1, 2, 3), (74, 21, 5))[0]
+        converse(words, pool, messages, tools, system, own_name, kind, turns, False)
+        calls = [index for index, message in enumerate(messages) if message.get("tool_calls")]
+        if calls and rng.random() < 0.55:  # what follows the last call is the easier part, and there is enough of it
+            messages = messages[: calls[-1] + 1]
+        dialogues.append({"messages": messages, "tools": offered, "skill": kind})
+    return dialogues
+
+
+def training_families(seed: int) -> Iterator[list[Dialogue]]:
+    """An endless stream of training families."""
+    words = w.Words(random.Random(seed))
+    pool = skills.TRAIN + MORE + 3 * skills.TRAIN[:1]  # the weather is what everybody tries first
+    while True:
+        yield family(words, pool)
 
 
 def training_dialogues(seed: int) -> Iterator[Dialogue]:

@@ -1,20 +1,24 @@
-"""Turn dialogues into token ids, remember which tokens the assistant wrote, and form batches with little padding."""
+"""Turn families of dialogues into rows of token ids without padding, and remember what has to be learnt.
+
+A family (``data.py``) is a common beginning, its system message with the tools, and several dialogues that go on from
+it. In a row the beginning stands once and the dialogues stand after it, side by side; ``branch`` says which one a token
+belongs to (0: the beginning), ``position`` counts as if every dialogue stood alone. A row holds several families;
+``family`` tells them apart. What a token may see follows from these numbers (``model.py``).
+"""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.numpy import load_file, save_file
+import numpy.typing as npt
 from transformers import PreTrainedTokenizerFast
 
 from .offered import Dialogue
-from .tokenizer import CONTEXT, END, END_OF_TEXT, START
+from .tokenizer import END, END_OF_TEXT, START
+
+Array = npt.NDArray[np.int16]
 
 
 def render(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue) -> str:
@@ -22,86 +26,132 @@ def render(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue) -> str:
     return str(tokenizer.apply_chat_template(dialogue["messages"], tools=dialogue["tools"] or None, tokenize=False))
 
 
-def assistant_mask(ids: np.ndarray, start: int, end: int, assistant: int) -> np.ndarray:
-    """1 for every token the assistant has to write, including the ``<|im_end|>`` with which it stops."""
-    mask = np.zeros(len(ids), dtype=np.uint8)
+def assistant_mask(ids: Array, start: int, end: int, assistant: int) -> npt.NDArray[np.bool_]:
+    """True for every token the assistant has to write, including the ``<|im_end|>`` with which it stops."""
+    mask = np.zeros(len(ids), dtype=np.bool_)
     ends = np.flatnonzero(ids == end)
     for begin in np.flatnonzero(ids == start):
         if ids[begin + 1] == assistant:
             stop = ends[np.searchsorted(ends, begin)]
-            mask[begin + 3 : stop + 1] = 1  # skip <|im_start|>, "assistant" and the newline
+            mask[begin + 3 : stop + 1] = True  # skip <|im_start|>, "assistant" and the newline
     return mask
 
 
 @dataclass
-class Corpus:
-    """Many sequences in one flat array."""
+class Piece:
+    """A common beginning and the dialogues that share it, encoded. ``wanted`` marks what is learnt."""
 
-    ids: np.ndarray
-    mask: np.ndarray
-    offsets: np.ndarray
+    ids: Array
+    branch: Array
+    position: Array
+    wanted: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def save(self, path: Path) -> None:
-        """Write the corpus as a safetensors file."""
-        save_file({"ids": self.ids, "mask": self.mask, "offsets": self.offsets}, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Corpus:
-        """Read a corpus."""
-        return cls(**load_file(path))
+        return len(self.ids)
 
 
-def build_corpus(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], tokens: int, only_assistant: bool) -> Corpus:
-    """Encode ``texts`` until the corpus holds ``tokens`` tokens."""
-    start, end, stop = (tokenizer.get_vocab()[token] for token in (START, END, END_OF_TEXT))
-    assistant = tokenizer.encode("assistant")[0]
-    all_ids: list[np.ndarray] = []
-    all_masks: list[np.ndarray] = []
-    offsets, total, stream = [0], 0, iter(texts)
-    while total < tokens:
-        for encoding in tokenizer.backend_tokenizer.encode_batch(list(islice(stream, 2000))):
-            ids = np.array(encoding.ids, dtype=np.int16)
-            mask = assistant_mask(ids, start, end, assistant) if only_assistant else np.ones(len(ids), dtype=np.uint8)
-            if not only_assistant:
-                ids, mask = np.append(ids, np.int16(stop)), np.append(mask, np.uint8(1))
-            if len(ids) > CONTEXT:
+class Encoder:
+    """Encodes families into pieces of at most ``length`` tokens."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, length: int, *, everything: bool = False) -> None:
+        self.tokenizer, self.length, self.everything = tokenizer, length, everything
+        self.start, self.end = (tokenizer.get_vocab()[token] for token in (START, END))
+        self.assistant = tokenizer.encode("assistant")[0]
+
+    def encode(self, texts: list[str]) -> list[Array]:
+        """Token ids of ``texts``."""
+        encoded = self.tokenizer.backend_tokenizer.encode_batch(texts)
+        return [np.array(encoding.ids, dtype=np.int16) for encoding in encoded]
+
+    def pieces(self, family: list[Dialogue]) -> Iterator[Piece]:
+        """The pieces of one family. Dialogues that are too long are left out."""
+        texts = [render(self.tokenizer, dialogue) for dialogue in family]
+        head = ""
+        if texts[0].startswith(f"{START}system"):
+            head = texts[0][: texts[0].index(f"{END}\n") + len(f"{END}\n")]
+        beginning, *dialogues = self.encode([head, *(text.removeprefix(head) for text in texts)])
+        room = self.length - len(beginning)
+        groups: list[list[Array]] = []
+        for ids in sorted(dialogues, key=len, reverse=True):
+            if len(ids) > room:
                 continue
-            all_ids.append(ids)
-            all_masks.append(mask)
-            total += len(ids)
-            offsets.append(total)
-    return Corpus(np.concatenate(all_ids), np.concatenate(all_masks), np.array(offsets, dtype=np.int64))
+            # Without tools there is little to share: alone, these short dialogues fill the gaps that others leave.
+            fits = (g for g in groups if sum(map(len, g)) + len(ids) <= room and family[0]["tools"])
+            group = next(fits, None)
+            if group is None:
+                groups.append(group := [])
+            group.append(ids)
+        yield from (self.piece(beginning, group) for group in groups)
+
+    def alone(self, text: str) -> Piece:
+        """A text that shares its beginning with nothing, to be learnt as a whole."""
+        ids = self.encode([text + END_OF_TEXT])[0][: self.length]
+        count = len(ids)
+        position = np.arange(count, dtype=np.int16)
+        return Piece(ids, np.zeros(count, dtype=np.int16), position, np.ones(count, dtype=np.bool_))
+
+    def piece(self, beginning: Array, dialogues: list[Array]) -> Piece:
+        """Dialogues side by side after their common beginning."""
+        parts = [beginning, *dialogues]
+        starts = [0, *(len(beginning) for _ in dialogues)]
+        masks = [np.zeros(len(beginning), dtype=np.bool_) | self.everything]
+        for ids in dialogues:
+            mask = (
+                np.ones(len(ids), np.bool_)
+                if self.everything
+                else assistant_mask(ids, self.start, self.end, self.assistant)
+            )
+            mask[0] = False  # what would predict it is the beginning, which stands elsewhere
+            masks.append(mask)
+        return Piece(
+            np.concatenate(parts),
+            np.concatenate([np.full(len(ids), number, dtype=np.int16) for number, ids in enumerate(parts)]),
+            np.concatenate([np.arange(len(ids), dtype=np.int16) + at for ids, at in zip(parts, starts, strict=True)]),
+            np.concatenate(masks),
+        )
 
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+@dataclass
+class Rows:
+    """Packed rows, each array of the shape (rows, length); ``family`` is -1 where a row is empty."""
+
+    ids: Array
+    family: Array
+    branch: Array
+    position: Array
+    wanted: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
-def batches(corpus: Corpus, tokens: int, seed: int, pad: int, window: int = 4096) -> Iterator[Batch]:
-    """Batches of about ``tokens`` tokens; sequences of similar length go together, so that little is padding.
-
-    Padding is on the right. With causal attention the real tokens never see it, so no attention mask is needed.
-    """
-    rng = random.Random(seed)
-    order = list(range(len(corpus)))
-    rng.shuffle(order)
-    lengths = np.diff(corpus.offsets)
-    for begin in range(0, len(order), window):
-        group = sorted(order[begin : begin + window], key=lambda i: int(lengths[i]))
-        packs: list[list[int]] = [[]]
-        for index in group:
-            if packs[-1] and (len(packs[-1]) + 1) * int(lengths[index]) > tokens:
-                packs.append([])
-            packs[-1].append(index)
-        rng.shuffle(packs)
-        for pack in packs:
-            width = int(max(lengths[i] for i in pack))
-            ids = np.full((len(pack), width), pad, dtype=np.int64)
-            mask = np.zeros((len(pack), width), dtype=bool)
-            for row, index in enumerate(pack):
-                low, high = corpus.offsets[index], corpus.offsets[index + 1]
-                ids[row, : high - low] = corpus.ids[low:high]
-                mask[row, : high - low] = corpus.mask[low:high]
-            yield torch.from_numpy(ids), torch.from_numpy(mask)
+def pack(pieces: Iterable[Piece], length: int, pad: int) -> Rows:
+    """Put pieces into as few rows of ``length`` tokens as a simple rule can: longest first, into the fullest row."""
+    free: list[list[int]] = [[] for _ in range(length + 1)]  # rows by the room they have left
+    rows: list[list[Piece]] = []
+    for piece in sorted(pieces, key=len, reverse=True):
+        room = next((room for room in range(len(piece), length) if free[room]), None)
+        if room is None:
+            rows.append([])
+            number, room = len(rows) - 1, length
+        else:
+            number = free[room].pop()
+        rows[number].append(piece)
+        free[room - len(piece)].append(number)
+    shape = (len(rows), length)
+    packed = Rows(
+        np.full(shape, pad, dtype=np.int16),
+        np.full(shape, -1, dtype=np.int16),
+        np.zeros(shape, dtype=np.int16),
+        np.zeros(shape, dtype=np.int16),
+        np.zeros(shape, dtype=np.bool_),
+    )
+    for number, row in enumerate(rows):
+        at = 0
+        for which, piece in enumerate(row):
+            here = slice(at, at + len(piece))
+            packed.ids[number, here], packed.family[number, here] = piece.ids, which
+            packed.branch[number, here], packed.position[number, here] = piece.branch, piece.position
+            packed.wanted[number, here] = piece.wanted
+            at += len(piece)
+    return packed

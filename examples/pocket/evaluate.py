@@ -1,218 +1,252 @@
-"""Stage 5: a table of scores by skill, with examples of failures.
+"""Stage 5: the table of scores, with examples of failures.
 
-Every turn of the assistant in the held-out dialogues is decoded greedily after the true history and scored:
+    python -m examples.pocket.evaluate                     # the model in the box
+    python -m examples.pocket.evaluate FOLDER --report report.json
 
-* a call is right when names and arguments of all calls are exactly those expected;
-* an answer is right when it is the expected sentence (small talk, questions, refusals) or, after a tool's result,
-  when it contains every value of the result ("did not work" for an error);
-* *stops* counts the turns that end with ``<|im_end|>`` by themselves.
-
-How text is generated is a function ``decode(messages, tools) -> (text, stopped)``, so the same table can be made for
-any other way to run the model.
+Three parts. Every turn of the held-out dialogues, written greedily after the true history: free, as the bare model
+writes it, and held, through the package, where a call that is begun is kept to its tool's schema. Then whole tasks from
+the question to the answer (``evaluation_tasks.json``), and ten tools as readers write them (``reader_tries.json``)
+through ``ambidex.Agent``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from .data import evaluation_dialogues
-from .offered import NOTHING, Message
+from ambidex import Agent, AmbidexError, Backend, Greedy, Request, Tool, collect, connect
+from ambidex.messages import from_openai
 
-Tools = list[dict[Any, Any]]
-Decode = Callable[[list[Message], Tools], tuple[str, bool]]
-CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
+from .grading import Case, Reply, cases, parse_calls, right, right_tools, valid
+from .offered import Message
+
+HERE = Path(__file__).resolve().parent
+LIMIT = 160  # tokens of a reply
+ROWS = {"right tool": "calls", "exact arguments": "calls", "right answer from the result": "answers",
+        "refuses when no tool fits": "no tool fits", "asks for what is missing": "asks for what is missing"}  # fmt: skip
 
 
-def transformers_decoder(folder: Path, limit: int = 160) -> Decode:
-    """Greedy decoding with a KV cache through transformers."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def free_replies(
+    folder: str, todo: Sequence[tuple[list[Message], list[dict[str, Any]]]], batch: int = 24
+) -> list[Reply]:
+    """What the bare model writes, greedily, through transformers."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    texts = [tokenizer.apply_chat_template(messages, tools=cast(Any, tools or None), add_generation_prompt=True, tokenize=False)
+             for messages, tools in todo]  # fmt: skip
     stops = set(model.generation_config.eos_token_id)
-
-    @torch.inference_mode()
-    def decode(messages: list[Message], tools: Tools) -> tuple[str, bool]:
-        offered: Any = tools or None
-        text = tokenizer.apply_chat_template(messages, tools=offered, add_generation_prompt=True, tokenize=False)
-        ids = torch.tensor([tokenizer.encode(text)])
-        past = None
-        produced: list[int] = []
-        while len(produced) < limit:
-            out = model(input_ids=ids, past_key_values=past, use_cache=True, logits_to_keep=1)
-            past = out.past_key_values
-            token = int(out.logits[0, -1].argmax())
-            if token in stops:
-                return str(tokenizer.decode(produced)), True
-            produced.append(token)
-            ids = torch.tensor([[token]])
-        return str(tokenizer.decode(produced)), False
-
-    return decode
+    replies: dict[int, Reply] = {}
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    for begin in range(0, len(order), batch):
+        numbers = order[begin : begin + batch]
+        inputs = tokenizer([texts[number] for number in numbers], return_tensors="pt", padding=True)
+        inputs.pop("token_type_ids", None)
+        with torch.inference_mode():
+            written = model.generate(**inputs, max_new_tokens=LIMIT, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+        for number, ids in zip(numbers, written.tolist(), strict=True):
+            end = next((at for at, token in enumerate(ids) if token in stops), None)
+            text = str(tokenizer.decode(ids[:end]))
+            replies[number] = Reply(text, parse_calls(text), end is not None)
+    return [replies[number] for number in range(len(texts))]
 
 
-def parse_calls(text: str) -> list[dict[str, Any]] | None:
-    """The calls in a reply; ``None`` if one of them is not valid JSON."""
-    calls = []
-    for body in CALL.findall(text):
-        try:
-            call = json.loads(body)
-            calls.append({"name": call["name"], "arguments": call["arguments"]})
-        except (ValueError, KeyError, TypeError):
-            return None
-    return calls
+def held_replies(backend: Backend, todo: Sequence[Case], *, required: bool = False) -> list[Reply]:
+    """What the package answers, greedily; calls are held to their schemas. With ``required`` a call is asked for."""
 
-
-def result_values(results: list[str]) -> list[str]:
-    """What an answer has to mention, given the tools' results."""
-    values: list[str] = []
-    for result in results:
-        if re.match(r"(\w*Error|\w*Exception|error|failed): ", result) or result.startswith('{"error"'):
-            values.append("did not work")
-            continue
-        try:
-            data: Any = json.loads(result)
-        except ValueError:
-            data = result
-        if data in (None, [], ""):
-            data = "None"
-        items = (
-            data.values()
-            if isinstance(data, dict)
-            else data
-            if isinstance(data, list)
-            else [data if isinstance(data, str) else result]
+    def reply(case: Case) -> Reply:
+        request = Request(
+            from_openai(_with_ids(case.messages)),
+            tools=[Tool.from_openai(item) for item in case.tools],
+            tool_choice="required" if required else "auto",
+            decoding=Greedy(),
+            max_tokens=LIMIT,
         )
-        for item in items:
-            text = {True: "true", False: "false"}.get(item, str(item)) if isinstance(item, bool) else str(item)
-            values.append(text.rstrip("."))
-    return values
+        answer = collect(backend.stream(request))
+        calls = [{"name": call.name, "arguments": dict(call.arguments)} for call in answer.tool_calls]
+        whole = not answer.message.invalid_calls
+        return Reply(answer.text, calls if whole else None, answer.finish_reason in ("stop", "tool_calls"))
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(reply, todo))
 
 
-def right_answer(reply: str, expected: str, results: list[str]) -> bool:
-    """Whether ``reply`` is a right answer to ``results`` (or exactly ``expected`` where there are none)."""
-    if not results or expected in ("Done.", NOTHING):
-        return reply.strip() == expected
-    silent = {"ok", "done", "none", "null", "true"}
-    said, meant = reply.lower(), expected.lower()
-    for value in (v.lower() for v in result_values(results)):
-        if value in silent and ("done" in meant or NOTHING.lower() in meant):
-            continue
-        if value in meant and value not in said:
-            return False
-    if expected.startswith(("Yes, ", "No, ")):
-        return reply[:3] == expected[:3]
-    return "<tool_call>" not in reply
+def _with_ids(messages: list[Message]) -> list[Message]:
+    """The messages with an id for every call and its result."""
+    made: list[Message] = []
+    waiting: list[str] = []
+    for number, message in enumerate(messages):
+        if message.get("tool_calls"):
+            waiting = [f"call-{number}-{at}" for at in range(len(message["tool_calls"]))]
+            calls = [
+                {
+                    **call,
+                    "id": name,
+                    "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])},
+                }
+                for call, name in zip(message["tool_calls"], waiting, strict=True)
+            ]
+            made.append({**message, "tool_calls": calls})
+        elif message["role"] == "tool":
+            made.append({**message, "tool_call_id": waiting.pop(0)})
+        else:
+            made.append(message)
+    return made
 
 
-def evaluate(decode: Decode, per_skill: int = 100) -> dict[str, Any]:
-    """Score all held-out dialogues."""
-    right: dict[str, int] = defaultdict(int)
-    total: dict[str, int] = defaultdict(int)
-    failures: dict[str, list[dict[str, str]]] = defaultdict(list)
-    stopped_turns, turns = 0, 0
-    for dialogue in evaluation_dialogues(per_skill):
-        messages = dialogue["messages"]
-        for index, message in enumerate(messages):
-            if message["role"] != "assistant":
-                continue
-            if dialogue["skill"] == "follow-up" and index < 4:
-                continue
-            results: list[str] = []
-            for earlier in reversed(messages[:index]):
-                if earlier["role"] != "tool":
-                    break
-                results.insert(0, str(earlier["content"]))
-            reply, stopped = decode(messages[:index], dialogue["tools"])
-            turns, stopped_turns = turns + 1, stopped_turns + stopped
-            if message.get("tool_calls"):
-                label = "calls: " + dialogue["skill"]
-                wanted = [
-                    {"name": c["function"]["name"], "arguments": c["function"]["arguments"]}
-                    for c in message["tool_calls"]
-                ]
-                good = parse_calls(reply) == wanted
-                expected = json.dumps(wanted, ensure_ascii=False)
-            else:
-                expected = message["content"]
-                label = (
-                    dialogue["skill"]
-                    if not results
-                    else "answers: error"
-                    if "did not work" in expected
-                    else "answers: result"
-                )
-                good = right_answer(reply, expected, results)
-            good = good and stopped
-            total[label] += 1
-            right[label] += good
-            if not good and len(failures[label]) < 5:
-                user = next((m["content"] for m in reversed(messages[:index]) if m["role"] == "user"), "")
-                failures[label].append(
-                    {"user": user, "results": " | ".join(results), "expected": expected, "got": reply}
-                )
-    scores = {label: {"right": right[label], "of": total[label]} for label in sorted(total)}
-    return {"scores": scores, "stops": {"right": stopped_turns, "of": turns}, "failures": failures}
+@dataclass
+class Table:
+    """Scores by skill and in sum, and the first failures of every skill."""
+
+    good: Counter[str] = field(default_factory=Counter)
+    of: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, list[dict[str, str]]] = field(default_factory=lambda: defaultdict(list))
+
+    def count(self, name: str, good: bool) -> None:
+        """One more case of the row ``name``."""
+        self.good[name] += good
+        self.of[name] += 1
+
+    def add(self, case: Case, reply: Reply) -> None:
+        """Count one reply for all rows that it concerns."""
+        good = right(case, reply)
+        self.count(case.row, good)
+        self.count("= stops by itself", reply.stopped)
+        if case.wanted:
+            self.count("= right tool", right_tools(case, reply))
+            self.count("= exact arguments", good)
+        elif case.results:
+            self.count("= right answer from the result", good)
+        elif case.skill == "no tool fits":
+            self.count("= refuses when no tool fits", good)
+        if reply.calls is None or reply.calls:
+            self.count("= calls that are valid", valid(reply, case.tools))
+        if not good and len(self.failures[case.row]) < 5:
+            expected = json.dumps(case.wanted, ensure_ascii=False) if case.wanted else str(case.expected["content"])
+            got = json.dumps(reply.calls, ensure_ascii=False) if reply.calls else reply.text
+            shown = {"user": case.user, "results": " | ".join(case.results), "expected": expected, "got": got}
+            self.failures[case.row].append(shown)
+
+    def rows(self) -> dict[str, tuple[int, int]]:
+        """Right and all, by row."""
+        return {name: (self.good[name], self.of[name]) for name in sorted(self.of)}
 
 
-def run_task(decode: Decode, task: dict[str, Any]) -> tuple[bool, list[str]]:
-    """Run one task of ``evaluation_tasks.json`` from the user's words to the answer; the trace shows what happened."""
-    messages: list[Message] = [{"role": "system", "content": task["system"]}] if task.get("system") else []
+def show(title: str, table: Table) -> None:
+    """Print a table and one failure of every skill."""
+    print(f"\n{title}")
+    for name, (good, of) in table.rows().items():
+        print(f"  {name:44}{good:5} of {of:5}  {100 * good / of:5.1f} %")
+    for name, failures in sorted(table.failures.items()):
+        first = failures[0]
+        result = f" (result: {first['results']})" if first["results"] else ""
+        print(
+            f"  e.g. {name}: {first['user']}{result}\n      expected {first['expected']}\n      got      {first['got']}"
+        )
+
+
+def run_task(folder: Backend, task: dict[str, Any]) -> tuple[bool, list[str]]:
+    """One task of ``evaluation_tasks.json`` through an agent, step by step; what happened is told in words."""
+    asked: list[Any] = list(from_openai([{"role": "system", "content": task["system"]}])) if task.get("system") else []
     trace: list[str] = []
     for step in task["steps"]:
-        messages.append({"role": "user", "content": step["user"]})
-        wanted = [{"name": c["name"], "arguments": c["arguments"]} for c in step.get("calls", [])]
-        reply, stopped = decode(messages, task["tools"])
-        trace.append(reply)
-        if not stopped or (parse_calls(reply) or []) != wanted:
+        wanted = [(call["name"], call["arguments"]) for call in step.get("calls", [])]
+        results = iter([call["result"] for call in step.get("calls", [])])
+
+        def run(*, results: Any = results, **arguments: Any) -> str:
+            return str(next(results, ""))
+
+        tools = [Tool(t.name, t.description, t.parameters, run) for t in map(Tool.from_openai, task["tools"])]
+        agent = Agent(folder, tools=tools, decoding=Greedy(), max_tokens=LIMIT, max_steps=3)
+        asked = [*asked, *from_openai([{"role": "user", "content": step["user"]}])]
+        try:
+            result = agent.run(asked)
+        except AmbidexError as error:
+            return False, [*trace, f"{type(error).__name__}: {error}"[:200]]
+        made = [(call.name, dict(call.arguments)) for s in result.steps for call in s.reply.tool_calls]
+        answer = str(result.answer)
+        trace += [*(f"{name} {json.dumps(arguments, ensure_ascii=False)}" for name, arguments in made), answer]
+        if made != wanted or not all(part in answer for part in step["answer_contains"]):
             return False, trace
-        if wanted:
-            messages.append(
-                {
-                    "role": "assistant",
-                    "content": "",
-                    "tool_calls": [{"type": "function", "function": c} for c in wanted],
-                }
-            )
-            messages.extend({"role": "tool", "name": c["name"], "content": c["result"]} for c in step["calls"])
-            reply, stopped = decode(messages, task["tools"])
-            trace.append(reply)
-        if not stopped or "<tool_call>" in reply or not all(part in reply for part in step["answer_contains"]):
-            return False, trace
-        messages.append({"role": "assistant", "content": reply})
+        asked = list(result.messages)
     return True, trace
 
 
-def main() -> None:
-    """Print the table and write it next to the model's run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="folder of the exported model")
-    parser.add_argument("--per-skill", type=int, default=100)
-    parser.add_argument("--report", type=Path, help="JSON file for scores and failures")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    decode = transformers_decoder(options.model)
-    tasks = json.loads((Path(__file__).resolve().parent / "evaluation_tasks.json").read_text(encoding="utf-8"))
+def as_task(tried: dict[str, Any]) -> dict[str, Any]:
+    """A reader's try in the form of a task."""
+    name, arguments = tried["call"]
+    call = {"name": name, "arguments": arguments, "result": tried["result"]}
+    step = {"user": tried["user"], "calls": [call], "answer_contains": tried["answer_contains"]}
+    return {"id": tried["id"], "tools": tried["tools"], "steps": [step]}
+
+
+def run_tasks(title: str, backend: Backend, tasks: list[dict[str, Any]]) -> dict[str, bool]:
+    """Run tasks and print each of them with what happened."""
+    print(f"\n{title}")
     solved: dict[str, bool] = {}
     for task in tasks:
-        solved[task["id"]], trace = run_task(decode, task)
-        print(f"{'solved' if solved[task['id']] else 'FAILED':8}{task['id']}: {' / '.join(trace)}", flush=True)
-    print(f"{sum(solved.values())} of {len(solved)} tasks solved\n")
-    if options.per_skill:
-        report = evaluate(decode, options.per_skill)
-        for label, score in [*report["scores"].items(), ("stops by itself", report["stops"])]:
-            print(f"{label:45}{score['right']:5} of {score['of']:5}  {100 * score['right'] / score['of']:5.1f} %")
-        report["tasks"] = solved
-        if options.report:
-            options.report.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+        solved[task["id"]], trace = run_task(backend, task)
+        asked = " / ".join(step["user"] for step in task["steps"])
+        print(
+            f"  {'solved' if solved[task['id']] else 'FAILED':8}{task['id']}: {asked} -> {' -> '.join(trace)}",
+            flush=True,
+        )
+    print(f"  {sum(solved.values())} of {len(solved)}")
+    return solved
+
+
+def evaluate(folder: str, per_skill: int = 100, held: bool = True) -> dict[str, Any]:
+    """Run and print everything; the report holds what was printed."""
+    backend = connect(f"local:{folder}", device="cpu")
+    readers = json.loads((HERE / "reader_tries.json").read_text(encoding="utf-8"))
+    tasks = json.loads((HERE / "evaluation_tasks.json").read_text(encoding="utf-8"))
+    report: dict[str, Any] = {
+        "readers": run_tasks("Readers' own tools", backend, [as_task(tried) for tried in readers]),
+        "tasks": run_tasks("Tasks", backend, tasks),
+    }
+    todo = list(cases(per_skill)) if per_skill else []
+    weights = HERE.parents[1] / "backends/ambidex_backends/local/pocket" if folder == "pocket" else Path(folder)
+    parts: list[tuple[str, Sequence[Case], list[Reply]]] = []
+    if todo:
+        parts.append(("free", todo, free_replies(str(weights), [(case.messages, case.tools) for case in todo])))
+    if todo and held:
+        offered = [case for case in todo if case.tools]
+        calling = [case for case in todo if case.wanted]
+        parts.append(("held", offered, held_replies(backend, offered)))
+        parts.append(("held, and a call required", calling, held_replies(backend, calling, required=True)))
+    for title, which, replies in parts:
+        table = Table()
+        for case, reply in zip(which, replies, strict=True):
+            table.add(case, reply)
+        show(f"Held-out dialogues, {title}", table)
+        report[title] = {"scores": table.rows(), "failures": table.failures}
+    backend.close()
+    return report
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="pocket", help="folder of an exported model, or pocket")
+    parser.add_argument(
+        "--per-skill", type=int, default=100, help="dialogues of each of the eleven skills; 0: tasks only"
+    )
+    parser.add_argument("--free-only", action="store_true", help="leave out what the package holds to schemas")
+    parser.add_argument("--report", type=Path, help="JSON file for scores and failures")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    report = evaluate(options.model, options.per_skill, not options.free_only)
+    if options.report:
+        options.report.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Stage 4: write the finished model as an ordinary folder that transformers, or any other runtime, can load.
 
+    python -m examples.pocket.export --run RUN_DIR --out FOLDER
+
 Weights are stored in float16 (half the size; the largest weight is far below the range of float16), while
 ``config.json`` names float32 as the type to compute in, which small CPUs handle best.
 """
@@ -12,41 +14,50 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import PreTrainedTokenizerFast
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
-from .model import build_model
+from .model import Pocket, Shape, llama_config
+from .tokenizer import CONTEXT, END, END_OF_TEXT
 from .train import load_weights
 
-TEMPLATE = Path(__file__).resolve().parent / "chat_template.jinja"
+HERE = Path(__file__).resolve().parent
+SHIPPED = HERE.parents[1] / "backends/ambidex_backends/local/pocket"
 
 
-def export(tokenizer_folder: Path, checkpoint: Path, out: Path) -> None:
-    """Export ``checkpoint`` into ``out``."""
+def export(tokenizer_folder: Path, checkpoint: Path, out: Path, layers: int = 6, kind: str = "average") -> None:
+    """Export ``checkpoint``, its averaged weights or with ``kind`` "weights" its last ones, into ``out``."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
-    tokenizer.chat_template = TEMPLATE.read_text(encoding="utf-8")
-    model = build_model(tokenizer)
-    load_weights(checkpoint, model)
+    tokenizer.chat_template = (HERE / "chat_template.jinja").read_text(encoding="utf-8")
+    model = Pocket(Shape(len(tokenizer), layers=layers))
+    load_weights(checkpoint, model, kind)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out)
-    model.config.architectures = ["LlamaForCausalLM"]
-    model.config.save_pretrained(out)
-    model.generation_config.save_pretrained(out)
+    end, pad = (tokenizer.get_vocab()[token] for token in (END, END_OF_TEXT))
+    config = llama_config(model.shape, CONTEXT, end, pad)
+    config.architectures = ["LlamaForCausalLM"]
+    config.save_pretrained(out)
+    GenerationConfig(
+        eos_token_id=[end, pad], pad_token_id=pad, bos_token_id=None, do_sample=False, max_new_tokens=256
+    ).save_pretrained(out)
     weights = {name: p.detach().to(torch.float16).contiguous() for name, p in model.named_parameters()}
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)
-    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    config["dtype"] = "float32"
-    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    written = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    written["dtype"] = "float32"
+    (out / "config.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Export from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="the folder given to make.py as --out")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="the folder given as --out to make or finetune")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--stage", default="finetune")
+    parser.add_argument("--kind", default="average", choices=("average", "weights"), help="averaged or last weights")
     options = parser.parse_args()
-    export(options.run / "tokenizer", options.run / options.stage, options.out)
+    whole = (options.run / "finetune").is_dir()  # a run of make; else one that went on from the model in the box
+    tokenizer = options.run / "tokenizer" if whole else SHIPPED
+    checkpoint = (options.run / "finetune" if whole else options.run) / "checkpoint.safetensors"
+    export(tokenizer, checkpoint, options.out, kind=options.kind)
 
 
 if __name__ == "__main__":

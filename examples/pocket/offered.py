@@ -30,6 +30,26 @@ RIVALS = [
     {"find_restaurants", "book_table", "order_food"},
     {"roll_dice", "random_number"},
     {"distance", "find_flight"},
+    {"capital", "find_parking", "find_restaurants", "list_skill"},
+    {
+        "assign_task",
+        "invite",
+        "add_event",
+        "add_todo",
+        "call_person",
+        "send_message",
+        "send_email",
+        "find_person",
+        "find_contact",
+    },
+    {"rename_file", "delete_file", "read_file"},
+    {"get_user", "find_person", "find_contact"},
+    {"restart_server", "is_online"},
+    {"today", "time", "sunrise", "next_holiday"},
+    {"window", "set_light", "set_fan", "set_heating", "set_volume"},
+    {"air_quality", "weather"},
+    {"calories", "get_recipe", "order_food"},
+    {"rate_film", "movie_times", "play_music"},
 ]
 
 
@@ -149,7 +169,7 @@ def sample(words: w.Words, kind: str) -> tuple[str, Any]:
     text = plain[name]()
     if name in ("city", "person") and rng.random() < 0.05:
         text = text.lower()
-    if name in ("thing", "city", "person", "code") and rng.random() < 0.03:
+    if name in ("thing", "city", "person", "code") and rng.random() < (0.03 if words.held_out else 0.06):
         return f'"{text}"', text
     return text, text
 
@@ -204,8 +224,10 @@ class Tool:
         rng = words.rng
         self.words, self.source = words, source
         self.name = name or rng.choice(source.names)
-        if rng.random() < 0.04:
-            self.name = words.made_up()
+        if rng.random() < (0.04 if words.held_out else 0.12):
+            self.name = (
+                words.made_up() if words.held_out else "_".join(words.unseen() for _ in range(rng.choice((1, 1, 2))))
+            )
         self.kinds: dict[str, str] = {}
         self.spelling: dict[str, str] = {}
         self.required: list[str] = []
@@ -220,6 +242,8 @@ class Tool:
                 kind = "Nint"
             # Parameters in parallel spellings (a/b, left/right, from/to) use the same column.
             spelling = spellings[column % len(spellings)]
+            if required and _guessable(source, kind) and words.strange(0.2):
+                spelling = "_".join(words.noun() for _ in range(rng.choice((1, 1, 2))))
             if spelling in properties:
                 spelling = slot
             self.kinds[slot], self.spelling[slot] = kind, spelling
@@ -382,6 +406,15 @@ class Tool:
                 request.answer = request.answer[:-1]
         request.values = ("Done",) if request.answer == "Done." else (said_result.rstrip("."),)
         return request
+
+
+def _guessable(source: Skill, kind: str) -> bool:
+    """Whether a required parameter may be called anything, because it is the only one of its type."""
+    others = [other.partition(":")[0] for _, other, required in source.params.values() if required]
+    if len(others) == 1:
+        return True
+    typed = {"int", "N", "Nint", "enum", "bool", "onoff", "list"}
+    return len(others) == 2 and kind.partition(":")[0] not in typed and bool(typed & set(others))
 
 
 def _number(text: str) -> Any:

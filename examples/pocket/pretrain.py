@@ -3,39 +3,45 @@
 The model sees whole dialogues as plain text and predicts every token of them: the tools, the user's words, the
 results. A share of the texts are copying exercises ("a b c, a b c"); they make the attention heads that look up what
 followed an earlier occurrence of the same word appear within the first minutes, and those heads do the copying later.
+What comes out is a base model: it goes on with texts and does not know yet when it is its turn.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from . import words
-from .data import copying_text, training_dialogues
-from .dataset import Corpus, build_corpus, render
+from .data import copying_text, training_families
+from .dataset import Encoder, Piece, Rows, pack
+from .model import Pocket
 from .train import Recipe, train
 
 SEED = 11
+LENGTH = 384
+FAMILIES = 1000  # in one shard, and six copying exercises for each
 
 
-def texts(tokenizer: PreTrainedTokenizerFast) -> Iterator[str]:
-    """Dialogues written as text, mixed with copying exercises."""
-    rng = random.Random(SEED)
-    source = words.Words(rng)
-    for dialogue in training_dialogues(SEED + 1):
-        for _ in range(2):
-            yield copying_text(source)
-        yield render(tokenizer, dialogue)
+def pieces(encoder: Encoder, number: int) -> Iterator[Piece]:
+    """What shard ``number`` is made of."""
+    source = words.Words(random.Random(1000 * SEED + number))
+    for family in islice(training_families(1000 * SEED + number), FAMILIES):
+        yield from encoder.pieces(family)
+        for _ in range(6):
+            yield encoder.alone(copying_text(source))
 
 
-def pretrain(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, tokens: int) -> None:
-    """Run the stage."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "corpus.safetensors"
-    if not file.exists():
-        build_corpus(tokenizer, texts(tokenizer), tokens, only_assistant=False).save(file)
-    recipe = Recipe(decay_share=0.01, final_rate=0.5, seed=SEED)
-    train(model, Corpus.load(file), folder, recipe, tokenizer.pad_token_id, tokens)
+def pretrain(
+    model: Pocket, tokenizer: PreTrainedTokenizerFast, folder: Path, tokens: int, compiled: bool = True
+) -> None:
+    """Run the stage on ``tokens`` tokens."""
+    encoder = Encoder(tokenizer, LENGTH, everything=True)
+
+    def shard(number: int) -> Rows:
+        return pack(pieces(encoder, number), LENGTH, tokenizer.pad_token_id)
+
+    train(model, shard, folder, Recipe(rate=2e-3, decay_share=0.01, final_rate=0.5, seed=SEED), tokens, compiled)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from . import skills
 from . import words as w
 from .skills import Skill, skill
@@ -71,25 +73,41 @@ def lookup_skill(words: w.Words, attribute: str | None = None, thing: str | None
          "${decimal}", "{decimal} EUR", "between {int:2:9} and {int:10:99}", "about {number}", "the {adjective} {noun}", "-{int:1:99}",
          "{sky_adjective}, {int:0:35} degrees", "{adjective}, {adjective} and {adjective}", "{Name} and {Name}"]
     )  # fmt: skip
-    params, extras = f"x|{key} = {kind}", {}
+    params, extras, tail = f"x|{key} = {kind}", {}, ""
     if rng.random() < 0.15:
         params += "; year?|y? = int:1900:2030"
         extras = {"year": "in {year}"}
+    elif words.strange(0.25):  # a second parameter that every request mentions
+        n = words.noun()
+        spelling, second, phrase = rng.choice(
+            [("day|date|when|weekday", "day", "on {day}"), ("city|place|town", "city", "in {city}"), (f"{n}s|count|number", "int:2:40", f"for {{{n}s}} {n}s"),
+             (f"{n}|with|{n}_name", "thing", f"with the {n} {{{n}}}"), ("time|at|hour", "time", "at {time}"),
+             (f"{n}|mode|type", "enum:" + ",".join(dict.fromkeys(words.noun() for _ in range(3))), f"in {{{n}}} {n}"),
+             (f"{n}|value|x", "int:0:999", f"with {n} {{{n}}}"), (f"{n}|with_{n}", f"bool:with {n},without {n}", f"{{{n}}}")]
+        )  # fmt: skip
+        if not set(spelling.split("|")) & set(key.split("|")):
+            params += f"; {spelling} = {second}"
+            tail = " " + phrase
+            asks = "|".join(ask.rstrip(".?") + tail + (ask[-1] if ask[-1] in ".?" else "") for ask in asks.split("|"))
     params = params.replace("x|", "", 1)
     slot = key.split("|", 1)[0]
     text = asks.replace("{x}", "{" + slot + "}")
-    missing = f"Tell me the {a} of the {e}.|I need the {a} of {an} {e}.|What is the {a} of the {e}?"
-    missing += "" if named else f"|What is the {a}?|Get the {a}."
+    missing = f"Tell me the {a} of the {e}{tail}.|I need the {a} of {an} {e}{tail}.|What is the {a} of the {e}{tail}?"
+    missing += "" if named else f"|What is the {a}{tail}?|Get the {a}{tail}."
     follow = (
         f"And of {{{slot}}}?|And {{{slot}}}?|What about {{{slot}}}?|And the {a} of {{{slot}}}?|How about {{{slot}}}?"
     )
-    return skill(
+    made = skill(
         names, about, params, text, results, f"The {a} of {{{slot}}} is {{R}}.", {slot: missing}, follow, extras
     )
+    return replace(made, parts=("lookup", a, e))
 
 
-def action_skill(words: w.Words, verb: str | None = None, thing: str | None = None) -> Skill:
-    """A tool that does something: "Paint a door." with one to three parameters."""
+def action_skill(words: w.Words, verb: str | None = None, thing: str | None = None, named: bool = False) -> Skill:
+    """A tool that does something: "Paint a door." with one to three parameters.
+
+    With ``named`` every request says which kind of thing it is about.
+    """
     rng = words.rng
     v, o = verb or words.verb(), thing or words.noun()
     an = "an" if o[0] in "aeiou" else "a"
@@ -122,6 +140,23 @@ def action_skill(words: w.Words, verb: str | None = None, thing: str | None = No
         (f"{p}s|names|items|list", "list", "with {" + p + "s}"),
         ("material|" + p, "noun", "with {material}"),
     ]
+    if not words.held_out:
+        r, s = words.noun(), words.attribute().replace(" ", "_")
+        odd = ",".join(dict.fromkeys(words.noun() for _ in range(rng.randint(2, 4))))
+        catalogue += [
+            (f"{r}|with|using", "thing", f"with the {r} {{{r}}}"),
+            (f"{r}|{r}_name|source", "thing", f"from the {r} {{{r}}}"),
+            (f"{r}|{r}_id", "code", f"for {r} {{{r}}}"),
+            (f"{s}|value", "int:0:500", f"with {s.replace('_', ' ')} {{{s}}}"),
+            (f"{s}|{s}_value", "thing", f"and the {s.replace('_', ' ')} {{{s}}}"),
+            (
+                f"{r}|mode|kind",
+                "enum:" + odd,
+                rng.choice([f"in {{{r}}} {r}", f"to {{{r}}}", f"as {{{r}}}", f"{{{r}}}", f"with {r} {{{r}}}"]),
+            ),
+            (f"{unit}|amount|n", "int:1:60", f"for {{{unit}}} {unit}"),
+            (f"{q}|is_{q}", f"bool:so that it is {q},so that it is not {q}", f"{{{q}}}"),
+        ]
     name_spellings = f"{o}|name|{o}_name|{o}_id|target|id"
     with_name = rng.random() < 0.7
     chosen = rng.sample(catalogue, rng.choice((0, 1, 1, 2)) if with_name else rng.choice((1, 1, 2)))
@@ -141,7 +176,7 @@ def action_skill(words: w.Words, verb: str | None = None, thing: str | None = No
             phrases.append((slot, phrase))
     extras = {spelling.split("|")[0]: phrase for spelling, _, phrase in chosen}
     subject = (
-        rng.choice([f"the {o} {{{o}}}", f"the {o} {{{o}}}", f"{{{o}}}"])
+        rng.choice([f"the {o} {{{o}}}", f"the {o} {{{o}}}", f"the {o} {{{o}}}" if named else f"{{{o}}}"])
         if with_name
         else rng.choice([f"the {o}", f"{an} {o}"])
     )
@@ -174,7 +209,8 @@ def action_skill(words: w.Words, verb: str | None = None, thing: str | None = No
         ]
     )
     follow = f"And {{{o}}}?|And the {o} {{{o}}}.|Now {{{o}}}.|Also {{{o}}}, please." if with_name else ""
-    return skill(names, about, "; ".join(params), ask(), results, "Done.", missing, follow, extras)
+    made = skill(names, about, "; ".join(params), ask(), results, "Done.", missing, follow, extras)
+    return replace(made, parts=("action", v, o))
 
 
 def number_skill(words: w.Words) -> Skill:

@@ -23,6 +23,7 @@ class Skill:
     missing: dict[str, list[str]] = field(default_factory=dict)
     follow: list[str] = field(default_factory=list)
     extras: dict[str, list[str]] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()  # ("lookup", attribute, thing) or ("action", verb, thing)
 
 
 def skill(

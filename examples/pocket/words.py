@@ -122,6 +122,7 @@ class Words:
         self.rng = rng
         self.held_out = held_out
         self._pools: dict[int, list[str]] = {}
+        self._known: list[str] = []
 
     def of(self, pool: list[str]) -> str:
         """One word of ``pool`` from this side of the split."""
@@ -142,12 +143,72 @@ class Words:
             if len(word) >= 4 and is_held_out(word) == self.held_out:
                 return word
 
+    def spliced(self) -> str:
+        """A word cut together from pieces of real words, such as ``umbrenter``; now and then just letters.
+
+        A tokenizer knows many real words as one token and cuts words that it has not seen into all kinds of pieces.
+        With spliced words every piece occurs beside every other in training, so that copying does not depend on them.
+        """
+        rng = self.rng
+        if not self._known:
+            pools = (
+                NOUNS,
+                VERBS,
+                ADJECTIVES,
+                ATTRIBUTES,
+                FOODS,
+                [c.lower() for c in CITIES if " " not in c],
+                [p.lower() for p in PEOPLE],
+            )
+            self._known = [word for pool in pools for word in pool if is_held_out(word) == self.held_out]
+        while True:
+            if rng.random() < 0.12:
+                word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 7)))
+            else:
+                first, last = rng.choice(self._known), rng.choice(self._known)
+                word = first[: rng.randint(1, 5)] + last[-rng.randint(2, 5) :]
+                if rng.random() < 0.25:
+                    middle = rng.choice(self._known)
+                    cut = rng.randrange(len(middle) - 1)
+                    word = (
+                        word[: rng.randint(1, 3)] + middle[cut : cut + rng.randint(1, 3)] + word[-rng.randint(2, 4) :]
+                    )
+            if is_held_out(word) == self.held_out:
+                return word
+
+    def unseen(self) -> str:
+        """A word that the model cannot know."""
+        return self.spliced() if self.rng.random() < 0.7 else self.made_up(1, 3)
+
+    def strange(self, share: float) -> bool:
+        """Whether to put an unseen word in the place of a real one; only in training, with the given share."""
+        return not self.held_out and self.rng.random() < share
+
+    def phrase(self) -> str:
+        """One to four words in small or capital letters, real and unseen ones mixed: ``old kalter``, ``The Red Fox``."""
+        rng = self.rng
+        count = rng.choices((1, 2, 3, 4), (50, 33, 12, 5))[0]
+        drawn = [
+            self.unseen() if rng.random() < 0.5 else self.of(rng.choice((ADJECTIVES, NOUNS, NOUNS, VERBS, FOODS)))
+            for _ in range(count)
+        ]
+        style = rng.random()
+        if style < 0.4:
+            return " ".join(drawn)
+        if style < 0.9:
+            return ("The " if count > 1 and rng.random() < 0.1 else "") + " ".join(word.capitalize() for word in drawn)
+        return " ".join(drawn).upper() if style < 0.95 else " ".join(drawn).capitalize()
+
     def noun(self) -> str:
         """An everyday noun, sometimes a made-up one."""
+        if self.strange(0.4):
+            return self.unseen()
         return self.made_up() if self.rng.random() < 0.25 else self.of(NOUNS)
 
     def attribute(self) -> str:
         """Something a thing can have: ``height``, ``price`` or a made-up property."""
+        if self.strange(0.35):
+            return self.unseen()
         draw = self.rng.random()
         if draw < 0.2:
             return self.made_up() + self.rng.choice(["", " level", " number", " rate", " index"])
@@ -157,14 +218,20 @@ class Words:
 
     def verb(self) -> str:
         """Something one can do with a thing, sometimes a made-up verb."""
+        if self.strange(0.35):
+            return self.unseen()
         return self.made_up(1, 2) if self.rng.random() < 0.15 else self.of(VERBS)
 
     def city(self) -> str:
         """A real city or a made-up one."""
+        if self.strange(0.3):
+            return self.unseen().capitalize()
         return self.of(CITIES) if self.rng.random() < 0.55 else self.made_up().capitalize()
 
     def person(self) -> str:
         """A first name, a made-up name or a full name."""
+        if self.strange(0.25):
+            return self.unseen().capitalize()
         first = self.of(PEOPLE) if self.rng.random() < 0.6 else self.made_up(1, 3).capitalize()
         return first + " " + self.made_up(1, 3).capitalize() if self.rng.random() < 0.15 else first
 
@@ -177,6 +244,8 @@ class Words:
 
     def thing_name(self) -> str:
         """A proper name for any thing: ``Brilo``, ``Red Fox``, ``Oslo``, ``KX-40`` ..."""
+        if self.strange(0.45):
+            return self.phrase()
         draw = self.rng.random()
         if draw < 0.45:
             return self.made_up(1, 3).capitalize()
@@ -192,6 +261,10 @@ class Words:
 
     def text(self) -> str:
         """A short free text to be copied as it is."""
+        if self.strange(0.35):
+            return " ".join(
+                self.noun() if self.rng.random() < 0.6 else self.of(ADJECTIVES) for _ in range(self.rng.randint(1, 5))
+            )
         draw = self.rng.random()
         if draw < 0.35:
             return self.of(SENTENCES)

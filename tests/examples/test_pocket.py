@@ -1,0 +1,247 @@
+"""The files that make Pocket do what they teach."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from examples.pocket import words as w
+from examples.pocket.data import training_families
+from examples.pocket.dataset import Encoder, Rows, pack, render
+from examples.pocket.export import SHIPPED
+from examples.pocket.grading import Case, Reply, cases, parse_calls, right, valid
+from examples.pocket.model import Pocket, Shape
+from examples.pocket.optimizer import orthogonal
+from examples.pocket.train import Recipe, load_weights, train
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+ROOT = Path(__file__).resolve().parents[2]
+LENGTH = 256
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    made: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(SHIPPED)
+    return made
+
+
+def rows_of(tokenizer: PreTrainedTokenizerFast, seed: int, families: int) -> Rows:
+    encoder = Encoder(tokenizer, LENGTH)
+    pieces = [piece for family in islice(training_families(seed), families) for piece in encoder.pieces(family)]
+    return pack(pieces, LENGTH, tokenizer.pad_token_id)
+
+
+def tensors(rows: Rows) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(a.astype(np.int64)) for a in (rows.ids, rows.position, rows.family, rows.branch))
+
+
+def test_the_model_written_out_is_the_one_that_transformers_runs() -> None:
+    ours = Pocket(Shape(2304))
+    load_weights(SHIPPED / "model.safetensors", ours)
+    theirs = AutoModelForCausalLM.from_pretrained(SHIPPED, dtype=torch.float32)
+    ids = torch.randint(0, 2304, (2, 60), generator=torch.Generator().manual_seed(1))
+    position, nothing = torch.arange(60).expand(2, -1), torch.zeros_like(ids)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            ours.logits(ours(ids, position, nothing, nothing)), theirs(ids).logits, atol=1e-3, rtol=0
+        )
+
+
+def test_new_layers_change_nothing_before_they_are_trained() -> None:
+    model = Pocket(Shape(100, layers=3))
+    ids = torch.arange(40)[None]
+    nothing = torch.zeros_like(ids)
+    with torch.inference_mode():
+        before = model(ids, ids, nothing, nothing)
+        model.grow(2)
+        assert len(model.model.layers) == 5
+        torch.testing.assert_close(model(ids, ids, nothing, nothing), before)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dialogue_in_a_packed_row_is_scored_as_if_it_stood_alone(
+    tokenizer: PreTrainedTokenizerFast, seed: int
+) -> None:
+    model = Pocket(Shape(len(tokenizer), layers=2), seed=seed)
+    rows = rows_of(tokenizer, seed, 4)
+    ids, position, family, branch = tensors(rows)
+    checked = 0
+    with torch.inference_mode():
+        packed = model(ids, position, family, branch)
+        for row in range(len(rows)):
+            for number in range(int(family[row].max()) + 1):
+                for which in range(1, int(branch[row][family[row] == number].max()) + 1):
+                    mine = (family[row] == number) & ((branch[row] == 0) | (branch[row] == which))
+                    alone = ids[row][mine][None]
+                    at = torch.arange(alone.shape[1])[None]
+                    nothing = torch.zeros_like(alone)
+                    torch.testing.assert_close(
+                        packed[row][mine][None], model(alone, at, nothing, nothing), atol=1e-4, rtol=1e-4
+                    )
+                    checked += 1
+    assert checked > 8
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=5)
+def test_packing_loses_nothing_and_learns_what_the_assistant_says(
+    tokenizer: PreTrainedTokenizerFast, seed: int
+) -> None:
+    family = next(training_families(seed))
+    encoder = Encoder(tokenizer, 1024)
+    rows = pack(encoder.pieces(family), 1024, tokenizer.pad_token_id)
+    texts, learnt = [], []
+    for row in range(len(rows)):
+        for number in range(int(rows.family[row].max()) + 1):
+            here = rows.family[row] == number
+            for which in range(1, int(rows.branch[row][here].max()) + 1):
+                mine = here & ((rows.branch[row] == 0) | (rows.branch[row] == which))
+                order = np.argsort(rows.position[row][mine], kind="stable")
+                texts.append(tokenizer.decode(rows.ids[row][mine][order].tolist()))
+                learnt.append(tokenizer.decode(rows.ids[row][mine & rows.wanted[row]].tolist()))
+    assert sorted(texts) == sorted(render(tokenizer, dialogue) for dialogue in family)
+    for text, said in zip(texts, learnt, strict=True):
+        turns = [part.partition("<|im_end|>")[0] for part in text.split("<|im_start|>assistant\n")[1:]]
+        assert said == "".join(turn + "<|im_end|>" for turn in turns)
+
+
+def test_the_split_is_real() -> None:
+    """No word of one side is ever drawn on the other."""
+    drawn: dict[bool, set[str]] = {}
+    for held_out in (False, True):
+        words = w.Words(random.Random(5), held_out)
+        kinds = (
+            words.made_up,
+            words.spliced,
+            words.unseen,
+            lambda words=words: words.of(w.NOUNS),
+            lambda words=words: words.of(w.VERBS),
+        )
+        drawn[held_out] = {kind() for kind in kinds for _ in range(400)}
+        assert {w.is_held_out(word) for word in drawn[held_out]} == {held_out}
+    assert not drawn[False] & drawn[True]
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (640, 256), (256, 640)])
+def test_muon_makes_all_directions_equal(shape: tuple[int, int]) -> None:
+    gradients = torch.randn(3, *shape, generator=torch.Generator().manual_seed(2))
+    sizes = torch.linalg.svdvals(orthogonal(gradients))
+    assert sizes.shape == (3, 256)
+    assert float(sizes.quantile(0.05)) > 0.5
+    assert float(sizes.max()) < 1.4
+
+
+def test_a_run_that_stopped_goes_on_as_if_it_had_not(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    rows = rows_of(tokenizer, 3, 12)
+    recipe = Recipe(rows=2, save_seconds=1e9, decay_share=1e-9)
+
+    def run(folder: Path, *limits: int) -> dict[str, torch.Tensor]:
+        for limit in limits:
+            model = Pocket(Shape(len(tokenizer), layers=1))
+            train(model, lambda number: rows, folder, recipe, limit, compiled=False)
+        return dict(model.named_parameters())
+
+    torch.set_num_threads(1)
+    once, twice = run(tmp_path / "once", 2000), run(tmp_path / "twice", 900, 2000)
+    assert (tmp_path / "once" / "checkpoint.safetensors").exists()
+    for name, value in once.items():
+        torch.testing.assert_close(twice[name], value, msg=name)
+    start = dict(Pocket(Shape(len(tokenizer), layers=1)).named_parameters())
+    assert not torch.equal(once["model.embed_tokens.weight"], start["model.embed_tokens.weight"])
+
+
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+CALL = {"function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+
+
+def test_calls_are_right_only_if_everything_is() -> None:
+    case = Case(
+        "call",
+        [{"role": "user", "content": "Oslo?"}],
+        [TOOL],
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    )
+    for body, is_right, is_valid in [
+        ('{"name": "weather", "arguments": {"city": "Oslo"}}', True, True),
+        ('{"name": "weather", "arguments": {"city": "Rome"}}', False, True),
+        ('{"name": "weather", "arguments": {"town": "Oslo"}}', False, False),
+        ('{"name": "time", "arguments": {"city": "Oslo"}}', False, False),
+        ('{"name": "weather", "arguments": {"city": 3}}', False, False),
+        ('{"name": "weather", "argu', False, False),
+    ]:
+        text = f"<tool_call>\n{body}\n</tool_call>"
+        reply = Reply(text, parse_calls(text), True)
+        assert (right(case, reply), valid(reply, case.tools)) == (is_right, is_valid), body
+    whole = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+    assert not right(case, Reply(whole, parse_calls(whole), False))  # it did not stop
+    assert parse_calls(whole + "\n<tool_call>\n{") is None
+
+
+def test_answers_have_to_mention_the_result() -> None:
+    messages = [
+        {"role": "user", "content": "Oslo?"},
+        {"role": "tool", "name": "weather", "content": '{"sky": "snow", "degrees": -3}'},
+    ]
+    case = Case("call", messages, [TOOL], {"role": "assistant", "content": "The sky is snow and the degrees is -3."})
+    assert right(case, Reply("Snow, and -3 degrees.", [], True))
+    assert not right(case, Reply("Snow.", [], True))
+    assert not right(case, Reply("The sky is snow and the degrees is -3.", [CALL], True))
+
+
+def test_the_held_out_dialogues_are_the_same_every_time() -> None:
+    once, again = list(cases(2)), list(cases(2))
+    assert once == again
+    assert len({case.skill for case in once}) == 11
+    assert any(case.wanted for case in once)
+
+
+@pytest.mark.nightly
+def test_all_stages_run_and_the_base_model_goes_on_with_a_text(tmp_path: Path) -> None:
+    """A tiny run from nothing: what it says is noise, but it is an ordinary model folder."""
+    sizes = [
+        "--pretrain-tokens",
+        "20000",
+        "--finetune-tokens",
+        "20000",
+        "--tokenizer-dialogues",
+        "1500",
+        "--layers",
+        "1",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "examples.pocket.make",
+        "--out",
+        str(tmp_path),
+        "--eager",
+        "--per-skill",
+        "0",
+        *sizes,
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pocket" / "model.safetensors").is_file()
+    assert (tmp_path / "report.json").is_file()
+    base = subprocess.run(
+        [sys.executable, "examples/base_model.py", str(tmp_path / "pretrained"), "What is the"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert base.returncode == 0, base.stderr
+    assert base.stdout.startswith("What is the\n")
