@@ -2,9 +2,11 @@
 
     python examples/base_model.py                                    # the model in the box
     python examples/base_model.py ./folder "Once upon a time"        # a model folder of yours and a text to go on from
+    python examples/base_model.py RUN_DIR/pretrained "The weather"   # Pocket before it learnt to chat (pocket/make.py)
 
 A raw prompt goes to the model as it is, without a chat template: this is how base models are used, which were trained
-to continue text and not to chat.
+to continue text and not to chat. The first stage of Pocket's training gives such a model: it goes on with any text, and
+only the second stage teaches it to take its turn and to stop.
 """
 
 import math

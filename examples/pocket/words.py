@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Sequence
 
 COLORS = "red blue green yellow white black orange purple pink brown grey silver gold violet".split()
 SIZES = "small medium large tiny huge".split()
@@ -121,10 +122,10 @@ class Words:
     def __init__(self, rng: random.Random, held_out: bool = False) -> None:
         self.rng = rng
         self.held_out = held_out
-        self._pools: dict[int, list[str]] = {}
+        self._pools: dict[int, Sequence[str]] = {}
         self._known: list[str] = []
 
-    def of(self, pool: list[str]) -> str:
+    def of(self, pool: Sequence[str]) -> str:
         """One word of ``pool`` from this side of the split."""
         side = self._pools.get(id(pool))
         if side is None:

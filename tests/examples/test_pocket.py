@@ -26,6 +26,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTH = 256
+PAD = 0
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def rows_of(tokenizer: PreTrainedTokenizerFast, seed: int, families: int) -> Rows:
     encoder = Encoder(tokenizer, LENGTH)
     pieces = [piece for family in islice(training_families(seed), families) for piece in encoder.pieces(family)]
-    return pack(pieces, LENGTH, tokenizer.pad_token_id)
+    return pack(pieces, LENGTH, PAD)
 
 
 def tensors(rows: Rows) -> tuple[torch.Tensor, ...]:
@@ -98,16 +99,17 @@ def test_packing_loses_nothing_and_learns_what_the_assistant_says(
 ) -> None:
     family = next(training_families(seed))
     encoder = Encoder(tokenizer, 1024)
-    rows = pack(encoder.pieces(family), 1024, tokenizer.pad_token_id)
-    texts, learnt = [], []
+    rows = pack(encoder.pieces(family), 1024, PAD)
+    texts: list[str] = []
+    learnt: list[str] = []
     for row in range(len(rows)):
         for number in range(int(rows.family[row].max()) + 1):
             here = rows.family[row] == number
             for which in range(1, int(rows.branch[row][here].max()) + 1):
                 mine = here & ((rows.branch[row] == 0) | (rows.branch[row] == which))
                 order = np.argsort(rows.position[row][mine], kind="stable")
-                texts.append(tokenizer.decode(rows.ids[row][mine][order].tolist()))
-                learnt.append(tokenizer.decode(rows.ids[row][mine & rows.wanted[row]].tolist()))
+                texts.append(str(tokenizer.decode(rows.ids[row][mine][order].tolist())))
+                learnt.append(str(tokenizer.decode(rows.ids[row][mine & rows.wanted[row]].tolist())))
     assert sorted(texts) == sorted(render(tokenizer, dialogue) for dialogue in family)
     for text, said in zip(texts, learnt, strict=True):
         turns = [part.partition("<|im_end|>")[0] for part in text.split("<|im_start|>assistant\n")[1:]]
@@ -145,6 +147,7 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(tokenizer: PreTrainedTokeni
     recipe = Recipe(rows=2, save_seconds=1e9, decay_share=1e-9)
 
     def run(folder: Path, *limits: int) -> dict[str, torch.Tensor]:
+        model = Pocket(Shape(len(tokenizer), layers=1))
         for limit in limits:
             model = Pocket(Shape(len(tokenizer), layers=1))
             train(model, lambda number: rows, folder, recipe, limit, compiled=False)
