@@ -50,14 +50,14 @@ def export(tokenizer_folder: Path, checkpoint: Path, out: Path, layers: int = 6,
 def main() -> None:
     """Export from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="the folder given as --out to make or finetune")
+    parser.add_argument("--run", type=Path, required=True, help="the folder given as --out to make.py")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--stage", default="finetune", choices=("pretrain", "finetune"))
     parser.add_argument("--kind", default="average", choices=("average", "weights"), help="averaged or last weights")
     options = parser.parse_args()
-    whole = (options.run / "finetune").is_dir()  # a run of make; else one that went on from the model in the box
-    tokenizer = options.run / "tokenizer" if whole else SHIPPED
-    checkpoint = (options.run / "finetune" if whole else options.run) / "checkpoint.safetensors"
-    export(tokenizer, checkpoint, options.out, kind=options.kind)
+    made = options.run / "tokenizer"  # missing where a run went on from the model in the box
+    checkpoint = options.run / options.stage / "checkpoint.safetensors"
+    export(made if made.is_dir() else SHIPPED, checkpoint, options.out, kind=options.kind)
 
 
 if __name__ == "__main__":

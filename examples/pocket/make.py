@@ -1,8 +1,10 @@
-"""Make Pocket from nothing with one command: ``python -m examples.pocket.make --out RUN_DIR``.
+"""Make Pocket with one command, or a better one from the model in the box.
 
-Stages: train the tokenizer, pretrain, fine-tune, export, evaluate. Finished stages are skipped and a stopped one is
-continued, so the same command can simply be run again, also with more tokens than before. ``finetune.py`` alone goes on
-from the model in the box.
+    python -m examples.pocket.make --out RUN_DIR             # from nothing
+    python -m examples.pocket.make --out RUN_DIR --go-on     # from the weights that come with the package
+
+Stages: train the tokenizer, pretrain, fine-tune, export, evaluate; with ``--go-on`` the first two are left out. Finished
+stages are skipped and a stopped one is continued, so the same command can simply be run again, also with more tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from .data import training_dialogues
 from .dataset import render
 from .evaluate import evaluate
-from .export import export
+from .export import SHIPPED, export
 from .finetune import SEED, finetune
 from .model import Pocket, Shape
 from .pretrain import pretrain
@@ -38,41 +40,48 @@ def make_tokenizer(folder: Path, dialogues: int) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command's options."""
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for checkpoints, logs and the finished model")
+    add("--go-on", action="store_true", help="start from the model in the box instead of from nothing")
+    add("--tokens", type=int, default=32_000_000, help="of fine-tuning")
+    add("--minutes", type=float, default=float("inf"), help="of fine-tuning, if they are over before the tokens")
+    add("--rate", type=float, default=8e-4, help="of fine-tuning, before it falls")
+    add("--decay", type=float, default=0.6, help="share of the fine-tuning in which the rate falls")
+    add("--seed", type=int, default=SEED, help="another one for every time you go on: other dialogues")
+    add("--pretrain-tokens", type=int, default=3_000_000)
+    add("--tokenizer-dialogues", type=int, default=12_000)
+    add("--layers", type=int, default=6)
+    add("--per-skill", type=int, default=100, help="held-out dialogues of each skill in the evaluation; 0: tasks only")
+    add("--eager", action="store_true", help="do not compile the model: slower, but no C++ compiler is needed")
+    add("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
 def main() -> None:
     """Run all stages."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, logs and the finished model")
-    parser.add_argument("--pretrain-tokens", type=int, default=3_000_000)
-    parser.add_argument("--finetune-tokens", type=int, default=32_000_000)
-    parser.add_argument("--tokenizer-dialogues", type=int, default=12_000)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--per-skill", type=int, default=100, help="held-out dialogues of each skill; 0: tasks only")
-    parser.add_argument("--eager", action="store_true", help="do not compile the model: no C++ compiler is needed")
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
+    formatter = argparse.RawDescriptionHelpFormatter
+    options = options_of(argparse.ArgumentParser(description=__doc__, formatter_class=formatter))
     torch.set_num_threads(options.threads)
     out: Path = options.out
     base, tuned = (out / stage / "checkpoint.safetensors" for stage in ("pretrain", "finetune"))
 
-    tokenizer = make_tokenizer(out / "tokenizer", options.tokenizer_dialogues)
+    words = SHIPPED if options.go_on else out / "tokenizer"
+    tokenizer = make_tokenizer(words, options.tokenizer_dialogues)
     model = Pocket(Shape(len(tokenizer), layers=options.layers))
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens in the vocabulary",
         flush=True,
     )
-    pretrain(model, tokenizer, base.parent, options.pretrain_tokens, not options.eager)
-    export(out / "tokenizer", base, out / "pretrained", options.layers)
-    print(f"pretraining done: {out / 'pretrained'}", flush=True)
-    load_weights(base, model)
-    finetune(
-        model,
-        tokenizer,
-        tuned.parent,
-        options.finetune_tokens,
-        Recipe(rate=1.5e-3, decay_share=0.5, seed=SEED),
-        not options.eager,
-    )
-    export(out / "tokenizer", tuned, out / "pocket", options.layers)
+    if not options.go_on:
+        pretrain(model, tokenizer, base.parent, options.pretrain_tokens, not options.eager)
+        export(words, base, out / "pretrained", options.layers)
+        print(f"pretraining done: {out / 'pretrained'}", flush=True)
+    load_weights(SHIPPED / "model.safetensors" if options.go_on else base, model)
+    recipe = Recipe(rate=options.rate, decay_share=options.decay, seed=options.seed, minutes=options.minutes)
+    finetune(model, tokenizer, tuned.parent, options.tokens, recipe, not options.eager)
+    export(words, tuned, out / "pocket", options.layers)
     print(f"fine-tuning done: {out / 'pocket'}", flush=True)
     report = evaluate(str(out / "pocket"), options.per_skill)
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")

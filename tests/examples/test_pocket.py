@@ -220,7 +220,7 @@ def test_all_stages_run_and_the_base_model_goes_on_with_a_text(tmp_path: Path) -
     sizes = [
         "--pretrain-tokens",
         "20000",
-        "--finetune-tokens",
+        "--tokens",
         "20000",
         "--tokenizer-dialogues",
         "1500",
