@@ -75,7 +75,7 @@ def held_replies(backend: Backend, todo: Sequence[Case], *, required: bool = Fal
         whole = not answer.message.invalid_calls
         return Reply(answer.text, calls if whole else None, answer.finish_reason in ("stop", "tool_calls"))
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:
         return list(pool.map(reply, todo))
 
 
