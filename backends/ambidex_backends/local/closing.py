@@ -70,10 +70,15 @@ class Closing:
             return place
         return _walk(data.decode("utf-8", "replace"), place)[1]
 
-    def is_piece(self, token: int, place: Place) -> bool:
-        """Whether it only makes a text or a number longer, so that nothing is begun by it that must be ended."""
+    def growth_of_piece(self, token: int, place: Place) -> int | None:
+        """By how many tokens the way to the end is at most longer behind a piece of a text or of a number: the bytes
+        that a character still lacks. None for a token that begins or ends something."""
         data = self._vocabulary[token] if token < len(self._vocabulary) else b""
-        return data.isalnum() if place == OUTSIDE else b'"' not in data
+        if place == OUTSIDE:
+            return 1 if data.isalnum() else None
+        if place == ESCAPED or b'"' in data or b"\\" in data:
+            return None
+        return 1 if data.isascii() else 4
 
     @cached_property
     def _scores(self) -> dict[Place, npt.NDArray[np.float32]]:

@@ -23,7 +23,7 @@ NEVER = float("-inf")
 
 GROWTH = 64
 """Tokens by which one token is taken to make the shortest way to the end longer, beside twice the whole form's shortest
-text, until that is looked at anew. A piece of a text or number is taken to make it longer by one."""
+text, until that is looked at anew. A piece of a text or number is taken to need less (`Closing.growth_of_piece`)."""
 
 
 class Constraint(Protocol):
@@ -176,8 +176,8 @@ class GrammarConstraint:
 
     def _write(self, token: int) -> None:
         self._matcher.consume_token(token)
-        is_piece = self._has_plain_pieces and self._closing.is_piece(token, self._place)
-        self._grown += 1 if is_piece else GROWTH + 2 * (self.shortest or 0)
+        piece = self._closing.growth_of_piece(token, self._place) if self._has_plain_pieces else None
+        self._grown += GROWTH + 2 * (self.shortest or 0) if piece is None else piece
         self._place = self._closing.place_after(token, self._place)
         self._check()
 

@@ -110,6 +110,15 @@ def test_what_opens_much_at_once_is_ended_in_time(forms: Forms, output: Any) -> 
                 assert re.fullmatch(output.pattern, text)
 
 
+def test_half_a_character_is_reckoned_with(small: Forms) -> None:
+    """Nearly all single bytes: a lead byte needs up to three more."""
+    for seed in range(25):
+        for left in range(60, 72, 4):
+            text, constraint = small.answer(form(TYPES[5]), left, seed)
+            validate(text, TYPES[5])
+            assert constraint.is_complete
+
+
 def check_tools(forms: Forms, shared: Path, step: int) -> int:
     """How many functions there were: the arguments of each fit its schema."""
     checked = 0
