@@ -63,9 +63,16 @@ def weather(city: str) -> str:
     return "rain"
 
 
+def slowly(logits: Any, seen: Sequence[int]) -> Any:
+    """Small models answer faster than a test can cancel them."""
+    time.sleep(0.005)
+    return logits
+
+
 def endless(**options: Any) -> Request:
-    """A request that only a limit or a cancel ends."""
-    return Request(prompt=PROMPT, decoding=Greedy(min_tokens=200), max_tokens=200, **options)
+    """A request of a second that only a limit or a cancel ends."""
+    decoding = Greedy(min_tokens=200, processors=(slowly,))
+    return Request(prompt=PROMPT, decoding=decoding, max_tokens=200, **options)
 
 
 def test_finished_is_last_and_tells_everything(backend: LocalBackend) -> None:
@@ -188,12 +195,7 @@ def test_breaking_out_frees_the_engine(backend: LocalBackend) -> None:
 
 
 def test_a_deadline_raises_with_what_came(backend: LocalBackend) -> None:
-    def slowly(logits: Any, seen: Sequence[int]) -> Any:
-        time.sleep(0.02)
-        return logits
-
-    slow = Greedy(min_tokens=200, processors=(slowly,))
-    stream = backend.stream(Request(prompt=PROMPT, max_tokens=200, decoding=slow, timeout=0.15))
+    stream = backend.stream(endless(timeout=0.15))
     with pytest.raises(DeadlineExceeded, match=r"0\.15 s") as caught:
         collect(stream)
     assert caught.value.partial is not None
