@@ -34,13 +34,15 @@ class Stalling:
 
     def __call__(self, body: dict[str, Any]) -> Behaviour:
         def behaviour(exchange: Exchange) -> None:
-            if self._head:
-                exchange.begin()
-                exchange.event(chunk({"content": "half"}))
-            self.arrived.set()
-            exchange.hang()
-            if not exchange.stop.is_set():
-                self.gone.set()
+            try:
+                if self._head:
+                    exchange.begin()
+                    exchange.event(chunk({"content": "half"}))
+                self.arrived.set()
+                exchange.hang()
+            finally:  # who leaves at once is gone before the piece could be sent
+                if not exchange.stop.is_set():
+                    self.gone.set()
 
         return behaviour
 
