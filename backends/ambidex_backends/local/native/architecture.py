@@ -15,7 +15,7 @@ import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 FAMILIES = {
-    "llama", "mistral", "ministral", "qwen2", "qwen3", "smollm3", "granite", "phi3", "gemma2", "gemma3_text", "olmo2",
+    "llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "phi3", "gemma2", "gemma3_text", "olmo2",
 }  # fmt: skip
 GATES = {"silu": False, "swish": False, "gelu_pytorch_tanh": True}
 """The activation of the gate -> whether it is GELU."""
