@@ -59,7 +59,7 @@ CALLS: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("search", {"query": "", "tags": ["x", "y, z", "[1]", "a)"], "limit": None, "ratio": -0.5}),
     ("search", {"query": "line1\nline2\ttab", "filters": {"n": 10**12}, "limit": 0}),
     ("ping", {}),
-    ("write", {"path": "/tmp/a b.py", "content": "def f(x):\n    if x < 3 > 1:\n        return {'a': [1]}\n\n# end"}),
+    ("write", {"path": "src/a b.py", "content": "def f(x):\n    if x < 3 > 1:\n        return {'a': [1]}\n\n# end"}),
     ("write", {"path": "x.html", "content": '<div class="a">\n  <p>1 & 2 &amp; 3</p>\n</div>'}),
     ("write", {"path": "n", "content": "null"}),
     ("write", {"path": "42", "content": "  padded  "}),
