@@ -62,10 +62,16 @@ print(json.dumps({"imported": imported, "loaded": loaded, "used": peak()}))
 """
 
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Byte code is kept, as it is of an installed package."""
+
+
 def run(program: str, *arguments: str) -> tuple[float, float, dict[str, Any]]:
     """Seconds from the start of the process to its line; what it took of the processors, to its end; and the line."""
     start, before = time.perf_counter(), os.times()
-    with subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         seconds = time.perf_counter() - start

@@ -35,7 +35,8 @@ class LocalBackend:
     revision          a Hub model's branch, tag or commit
     local_files_only  True: never ask the Hub
     max_context       tokens of prompt and answer together, if less than the model's own limit
-    cache_bytes       memory for keys and values kept for later requests with the same beginning; 0 keeps none
+    cache_bytes       memory for keys and values: what running requests leave of it keeps those of earlier requests,
+                      for later ones with the same beginning; 0 keeps none
     max_batch         requests that are answered at the same time; others wait for their turn
     max_queue         requests that may wait; more are refused with `Overloaded`
     prefill_tokens    tokens of prompts computed in one step, shared by the requests whose prompts are not done

@@ -6,12 +6,16 @@ table of pages is far too small; pages of 2 MiB let it read at the memory's own 
 
 from __future__ import annotations
 
+import math
 import mmap
+from collections.abc import Sequence
 
 import torch
 
 PIECE = 64 << 20
 ALIGNMENT = 64
+PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+"""Memory that could be shared with other processes, Python's default, gets no huge pages on most systems."""
 
 
 class Arena:
@@ -21,19 +25,19 @@ class Arena:
         self._piece = torch.empty(0, dtype=torch.uint8)
         self._used = 0
 
-    def place(self, tensor: torch.Tensor) -> torch.Tensor:
-        """A copy of a contiguous tensor; memory is freed with the last tensor in its piece."""
-        size = tensor.nbytes
+    def room(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """Zeros; memory is freed with the last tensor in its piece."""
+        size = math.prod(shape) * dtype.itemsize
         if self._used + size > self._piece.nbytes:
             self._piece, self._used = _huge(max(PIECE, size)), 0
         room = self._piece[self._used : self._used + size]
         self._used += -(-size // ALIGNMENT) * ALIGNMENT
-        return room.view(tensor.dtype).view(tensor.shape).copy_(tensor)
+        return room.view(dtype).view(*shape)
 
 
 def _huge(size: int) -> torch.Tensor:
-    """So many bytes, untouched."""
-    memory = mmap.mmap(-1, size)
+    """So many zero bytes, untouched."""
+    memory = mmap.mmap(-1, size, flags=PRIVATE) if PRIVATE else mmap.mmap(-1, size)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.uint8)

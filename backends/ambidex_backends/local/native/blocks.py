@@ -36,7 +36,7 @@ class Block:
 
 
 class BlockPool:
-    """All blocks of one model. `budget`: bytes of blocks that nobody uses but that are kept for later prompts."""
+    """All blocks of one model. `budget`: bytes of blocks, beyond which none is kept for later prompts."""
 
     def __init__(self, block_shape: int, dtype: torch.dtype, budget: int) -> None:
         """`block_shape`: numbers in a block, over all layers, keys and values."""
@@ -62,7 +62,7 @@ class BlockPool:
 
     def take(self) -> Block:
         """A block to write into."""
-        if not self._free and self._kept and len(self._kept) >= self._most_kept:
+        if not self._free and self._kept and self.allocated >= self._most_kept:
             self._forget(next(iter(self._kept)))
         if not self._free:
             self._allocate()
@@ -142,6 +142,8 @@ class BlockPool:
 
     def _allocate(self) -> None:
         count = max(1, SLAB_BYTES // self.block_bytes)
+        if self.allocated < self._most_kept:
+            count = min(count, self._most_kept - self.allocated)
         slab = torch.zeros(count, self._size, dtype=self._dtype)
         self._free += [Block(memory) for memory in reversed(slab.unbind())]
         self.allocated += count

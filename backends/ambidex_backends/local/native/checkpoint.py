@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from ambidex.errors import ModelLoadError
 
-MOST_MAPPED = 32 << 20
+MOST_MAPPED = 16 << 20
 """Bytes read from files before they are opened anew: what was read of a mapped file counts as this process's memory."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -18,6 +19,9 @@ GROUPS = {"int8": 64, "int4": 32}
 Kind = Literal["float32", "bfloat16", "int8", "int4"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """In the order of the kernels' enumeration."""
+
+SLICE = 1024
+"""Rows packed at a time, a multiple of LANES, so that quantising needs no second copy in float32."""
 
 SCALES_TRIED = 16
 """Candidates for each group's scale in 4 bits; the one with the least square error is taken."""
@@ -37,19 +41,34 @@ class MatrixStruct(ctypes.Structure):
 
 
 class Matrix:
-    """A weight `[rows, columns]`, optionally with a bias `[rows]`, padded with zeros and packed."""
+    """Weights `[rows, columns]`, optionally with a bias `[rows]`, padded with zeros and packed.
 
-    def __init__(self, weight: torch.Tensor, kind: Kind, arena: Arena, bias: torch.Tensor | None = None) -> None:
+    Several `parts` that are multiplied with the same input lie below one another. They are packed right into their
+    place in the arena: what is read of a checkpoint is in memory once.
+    """
+
+    def __init__(
+        self, parts: Sequence[torch.Tensor], kind: Kind, arena: Arena, bias: torch.Tensor | None = None
+    ) -> None:
         self.kind: Kind = kind
-        self.rows, self.columns = padded(weight.shape[0], LANES), padded(weight.shape[1], STEP)
-        self._bias = None if bias is None else pad(bias.float(), (0, self.rows - bias.shape[0])).contiguous()
+        height, width = sum(part.shape[0] for part in parts), parts[0].shape[1]
+        self.rows, self.columns = padded(height, LANES), padded(width, STEP)
+        self._bias = None if bias is None else pad(bias.float(), (0, self.rows - height)).contiguous()
         self._scales: torch.Tensor | None = None
+        tiles, columns = self.rows // LANES, self.columns
         if kind in ("int8", "int4"):
-            self._weights, self._scales = self._quantised(weight)
+            each, number = (columns, torch.int8) if kind == "int8" else (columns // 2, torch.uint8)
+            self._weights = arena.room([tiles, each, LANES], number)
+            self._scales = arena.room([tiles, columns // GROUPS[kind], LANES], torch.bfloat16)
         else:
-            whole = pad(weight, (0, self.columns - weight.shape[1], 0, self.rows - weight.shape[0]))
-            self._weights = side_by_side(whole.to(getattr(torch, kind)))
-        self._weights = arena.place(self._weights)
+            self._weights = arena.room([tiles, columns, LANES], getattr(torch, kind))
+        if any(part.shape[0] % LANES for part in parts[:-1]):
+            parts = [torch.cat(list(parts))]
+        tile = 0
+        for part in parts:
+            for rows in part.split(SLICE):
+                self._pack(rows, tile)
+                tile += padded(rows.shape[0], LANES) // LANES
 
     @property
     def nbytes(self) -> int:
@@ -64,17 +83,22 @@ class Matrix:
         bias = None if self._bias is None else self._bias.data_ptr()
         return MatrixStruct(KINDS.index(self.kind), self.rows, self.columns, self._weights.data_ptr(), scales, bias)
 
-    def _quantised(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Packed integers and scales, a slice of rows at a time so that no second copy in float32 is needed."""
-        values, scales = [], []
-        for start in range(0, self.rows, 1024):
-            rows = weight[start : start + 1024].float()
-            height = padded(rows.shape[0], LANES)
-            whole = pad(rows, (0, self.columns - rows.shape[1], 0, height - rows.shape[0]))
-            numbers, factors = quantise(whole, self.kind)
-            values.append(side_by_side(numbers) if self.kind == "int8" else nibbles(side_by_side(numbers)))
-            scales.append(side_by_side(factors))
-        return torch.cat(values), torch.cat(scales)
+    def _pack(self, rows: torch.Tensor, tile: int) -> None:
+        """Puts these rows at that tile."""
+        height, width = rows.shape
+        end = tile + padded(height, LANES) // LANES
+        if self._scales is None:
+            whole = height // LANES * LANES
+            tiles = self._weights[tile:end, :width]
+            tiles[: whole // LANES].copy_(rows[:whole].view(-1, LANES, width).transpose(1, 2))
+            if rest := height - whole:
+                tiles[-1, :, :rest].copy_(rows[whole:].T)
+            return
+        rows = pad(rows.float(), (0, self.columns - width, 0, padded(height, LANES) - height))
+        numbers, scales = quantise(rows, self.kind)
+        packed = side_by_side(numbers)
+        self._weights[tile:end] = packed if self.kind == "int8" else nibbles(packed)
+        self._scales[tile:end] = side_by_side(scales)
 
 
 def quantise(weight: torch.Tensor, kind: Kind) -> tuple[torch.Tensor, torch.Tensor]:

@@ -63,7 +63,7 @@ class Weights:
         if shape.family == "phi3":
             qkv = self._matrix(at + "self_attn.qkv_proj", sum(sizes), shape.width)
             both = self._checkpoint.tensor(at + "mlp.gate_up_proj.weight", 2 * shape.hidden, shape.width)
-            gate, up = (Matrix(half.contiguous(), self._kind, self._arena) for half in both.split(shape.hidden))
+            gate, up = (Matrix([half], self._kind, self._arena) for half in both.split(shape.hidden))
         else:
             names = [at + f"self_attn.{letter}_proj" for letter in "qkv"]
             qkv = self._stacked(names, sizes, shape.width)
@@ -100,7 +100,7 @@ class Weights:
         if names[0] + ".bias" in self._checkpoint:
             parts = zip(names, rows, strict=True)
             bias = torch.cat([self._checkpoint.tensor(name + ".bias", count) for name, count in parts])
-        return Matrix(weights[0] if len(weights) == 1 else torch.cat(weights), self._kind, self._arena, bias)
+        return Matrix(weights, self._kind, self._arena, bias)
 
     def _norm(self, name: str, size: int) -> torch.Tensor:
         return self._checkpoint.tensor(name, size).float() + self._shape.norm_offset

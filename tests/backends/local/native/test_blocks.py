@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambidex_backends.local.native.blocks import BLOCK, BlockCache, BlockPool
+from ambidex_backends.local.native.blocks import BLOCK, SLAB_BYTES, BlockCache, BlockPool
 
 
 def pool_of(kept: int) -> BlockPool:
@@ -85,6 +85,21 @@ def test_what_was_used_least_recently_goes_first() -> None:
         cache.close()
     assert BlockCache.find(pool, [1] * (BLOCK + 1)).length == 0
     assert BlockCache.find(pool, [3] * (BLOCK + 1)).length == BLOCK
+
+
+def test_what_is_kept_makes_room_for_what_is_used() -> None:
+    numbers = SLAB_BYTES // 8 // 4  # of float32: a slab is eight blocks
+    pool = BlockPool(numbers, torch.float32, 6 * numbers * 4)
+    for first in range(1, 9):
+        cache = BlockCache(pool)
+        write(cache, [first] * 4 * BLOCK)
+        assert pool.allocated <= 6
+        cache.close()
+    assert pool.kept == pool.allocated == 6
+    greedy = BlockCache(pool)
+    write(greedy, [9] * 10 * BLOCK)  # more than the budget, since it is in use
+    assert pool.kept == 0
+    assert held(greedy) == [9] * 10 * BLOCK
 
 
 def test_going_on_where_a_text_ended_copies_nothing() -> None:

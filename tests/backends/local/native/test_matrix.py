@@ -50,6 +50,23 @@ def test_rows_lie_side_by_side(weight: torch.Tensor) -> None:
         assert packed[row // LANES, column, row % LANES] == weight[row, column]
 
 
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8", "int4"])
+@pytest.mark.parametrize("heights", [[48], [5], [16, 32, 16], [20, 12, 7], [1500, 32]])
+def test_parts_lie_below_one_another(kind: Kind, heights: list[int]) -> None:
+    whole = torch.randn(sum(heights), 70)
+    packed = Matrix(whole.split(heights), kind, Arena())
+    padded = torch.zeros(packed.rows, packed.columns)
+    padded[: whole.shape[0], :70] = whole
+    if kind in GROUPS:
+        numbers, scales = quantise(padded, kind)
+        expected = side_by_side(numbers) if kind == "int8" else nibbles(side_by_side(numbers))
+        assert packed._scales is not None
+        assert torch.equal(packed._scales, side_by_side(scales))
+    else:
+        expected = side_by_side(padded.to(getattr(torch, kind)))
+    assert torch.equal(packed._weights, expected)
+
+
 def test_nibbles_hold_two_columns() -> None:
     numbers = torch.randint(-8, 8, (3, 64, LANES), dtype=torch.int8)
     both = nibbles(numbers).view(torch.int8)
@@ -59,7 +76,7 @@ def test_nibbles_hold_two_columns() -> None:
 
 def test_bytes_per_weight(weight: torch.Tensor) -> None:
     sizes = {
-        kind: 8 * Matrix(weight, kind, Arena()).nbytes / weight.numel()
+        kind: 8 * Matrix([weight], kind, Arena()).nbytes / weight.numel()
         for kind in ("float32", "bfloat16", "int8", "int4")
     }
     assert sizes == {"float32": 32, "bfloat16": 16, "int8": 8.25, "int4": 4.5}
