@@ -45,7 +45,7 @@ class AnswerForm:
             return self._calls_once_begun(tools, request.parallel_tool_calls is not False)
 
         def begin(now_left: int) -> Constraint:
-            return self.grammars.constraint(whole, None if tools else now_left)  # half a call is never made whole
+            return self.grammars.constraint(whole, now_left, must_fit=not tools)
 
         return self._after_reasoning(begin, left) if starts_in_reasoning else begin(left)
 

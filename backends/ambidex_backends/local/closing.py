@@ -6,7 +6,7 @@ A heuristic, not a proof: what it leads to is tried out on a copy of the grammar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ _OUTSIDE = {
     "}": 3.0,
     "]": 3.0,
     ")": 1.0,
+    "/": 1.0,  # an end tag rather than another tag
     ",": -1.0,  # where something more must come, nothing else is allowed
     '"': -2.5,
     "{": -1.0,
@@ -42,6 +43,12 @@ _LIKELY = re.compile(rb'[]}[{":, )]{1,4}|[ -~]|true|null|[0-9]{2}')
 """The few tokens that nearly every step on the way to an end is among."""
 
 
+_PLAIN = re.compile(rb"[A-Za-z0-9 \x80-\xff]+")
+"""What is a piece of a text wherever any letter may stand."""
+
+_LETTERS = (b"a", b"q", b"Q", b"x", b"Z")
+
+
 class Closing:
     """Scores of all tokens at each place of a JSON text."""
 
@@ -49,12 +56,21 @@ class Closing:
         """`vocabulary`: the bytes of each id; `size`: how many ids are scored, >= their number."""
         self._vocabulary = vocabulary
         self._size = size
-        few = [(id, data.decode()) for id, data in enumerate(vocabulary[:size]) if _LIKELY.fullmatch(data)]
-        self.likely: Mapping[Place, tuple[int, ...]] = {
-            inside: tuple(id for id, _ in sorted(few, key=lambda item: -_score(item[1], inside)))
-            for inside in (OUTSIDE, INSIDE, ESCAPED)
+        few_bytes = [(id, data) for id, data in enumerate(vocabulary[:size]) if _LIKELY.fullmatch(data)]
+        few = [(id, data.decode()) for id, data in few_bytes]
+        outside, inside, escaped = (_best_first(few, place) for place in (OUTSIDE, INSIDE, ESCAPED))
+        ending = [id for id in inside if vocabulary[id].startswith(b'"')]
+        self.likely: Mapping[Place, Sequence[int]] = {
+            OUTSIDE: outside,
+            INSIDE: [*ending, *outside],  # what took a text's quotes for its own is wrong about the place
+            ESCAPED: escaped,
         }
         """Some ids, the best first."""
+        self.quotes = [[id] for id, data in few_bytes if data in (b'"', b"'")]
+        """The ids that end texts, each by itself."""
+        one_letter = {data: id for id, data in few_bytes if data in _LETTERS}
+        self.letters = tuple(sorted(one_letter.values()))
+        """The ids of some letters, if the vocabulary has them by themselves."""
 
     def best(self, allowed: Allowed, place: Place) -> int:
         """The best of the `allowed` ids."""
@@ -70,13 +86,20 @@ class Closing:
             return place
         return _walk(data.decode("utf-8", "replace"), place)[1]
 
-    def growth_of_piece(self, token: int, place: Place) -> int | None:
-        """By how many tokens the way to the end is at most longer behind a piece of a text or of a number: the bytes
-        that a character still lacks. None for a token that begins or ends something."""
+    def is_free(self, allowed: Allowed) -> bool:
+        """Whether any letter may follow: in a text, but not where a name, a tag, or one of a few words is written."""
+        letters = self.letters
+        return len(letters) > 1 and letters[-1] < len(allowed) and bool(allowed[list(letters)].all())
+
+    def is_text(self, valid: Callable[[list[int]], int]) -> bool:
+        """The same, asked of a function that says how many of some ids may follow."""
+        return len(self.letters) > 1 and all(valid([letter]) for letter in self.letters)
+
+    def growth_of_piece(self, token: int) -> int | None:
+        """By how many tokens the way to the end is at most longer behind a piece of a text: the bytes that a character
+        still lacks, or one more letter. None for a token that might begin or end something."""
         data = self._vocabulary[token] if token < len(self._vocabulary) else b""
-        if place == OUTSIDE:
-            return 1 if data.isalnum() else None
-        if place == ESCAPED or b'"' in data or b"\\" in data:
+        if not _PLAIN.fullmatch(data):
             return None
         return 1 if data.isascii() else 4
 
@@ -87,6 +110,10 @@ class Closing:
             place: np.array([_score(text, place) for text in texts], dtype=np.float32)
             for place in (OUTSIDE, INSIDE, ESCAPED)
         }
+
+
+def _best_first(tokens: Sequence[tuple[int, str]], place: Place) -> list[int]:
+    return [id for id, _ in sorted(tokens, key=lambda token: -_score(token[1], place))]
 
 
 def _score(text: str, place: Place) -> float:

@@ -23,7 +23,11 @@ NEVER = float("-inf")
 
 GROWTH = 64
 """Tokens by which one token is taken to make the shortest way to the end longer, beside twice the whole form's shortest
-text, until that is looked at anew. A piece of a text or number is taken to need less (`Closing.growth_of_piece`)."""
+text, until that is looked at anew. A piece of a text in which anything may stand is taken to need less
+(`Closing.growth_of_piece`)."""
+
+MAX_WAY = 4096
+"""Tokens after which a way to the end is no longer looked for."""
 
 
 class Constraint(Protocol):
@@ -80,6 +84,8 @@ class Matcher(Protocol):
 
     def try_consume_tokens(self, tokens: list[int], /) -> int: ...
 
+    def validate_tokens(self, tokens: list[int], /) -> int: ...
+
     def deep_copy(self) -> Any: ...
 
 
@@ -95,26 +101,35 @@ class GrammarConstraint:
         closing: Closing,
         left: int | None,
         *,
-        has_plain_pieces: bool = False,
+        endings: Sequence[list[int]] = (),
+        has_plain_pieces: bool = True,
+        must_fit: bool = True,
     ) -> None:
         """`left` tokens are there for it; None: it may be left half-written where they run out.
 
-        `has_plain_pieces`: it is JSON in which the inside of texts and numbers decides nothing about what follows.
-        Raises `InvalidRequest` where not even the shortest text fits.
+        endings           the ids of texts that end a part of it, the longest first
+        has_plain_pieces  none of these ends in a letter or a digit
+        must_fit          raises `InvalidRequest` where not even the shortest text fits; else it is left half-written
         """
         self._matcher = matcher
         self._ends = ends
         self._closing = closing
+        self._endings = endings
         self._has_plain_pieces = has_plain_pieces
         self._pending: Future[Allowed] | None = None
         self._place: Place = OUTSIDE
+        self._is_free = False
+        """Whether any letter might have followed where the next token was drawn: in a text, not in a name or a tag."""
         self._has_ended = False
         self._grown = 0
         """Tokens by which the shortest way may have become longer since it was looked for."""
         self._way_out = None if left is None else self._find_way_out(left)
         """The shortest way to a complete text, as far as it was looked for and found."""
         self.shortest = None if self._way_out is None else len(self._way_out)
-        if left is not None and self.shortest is not None and self.shortest > left:
+        if left is None or self.shortest is None or self.shortest <= left:
+            return
+        self._way_out = None
+        if must_fit:
             raise InvalidRequest(
                 f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: it takes "
                 f"{self.shortest} at least.",
@@ -139,6 +154,7 @@ class GrammarConstraint:
         allowed = self._allowed() if self._pending is None else self._pending.result()
         self._pending = None
         self._check()
+        self._is_free = self._has_plain_pieces and self._closing.is_free(allowed)
         return _only(allowed, logits)
 
     def _allowed(self) -> Allowed:
@@ -170,14 +186,21 @@ class GrammarConstraint:
         if way_out is not None and len(tokens) + len(way_out) <= left:
             self._way_out, self._grown = way_out, 0
             return tokens
+        behind = self._matcher, self._place
         self._matcher, self._place = before
+        way_out = self._find_way_out(left)
+        if way_out is None or len(way_out) > left:  # none is known any more
+            self._way_out = None
+            self._matcher, self._place = behind
+            return tokens
         self._has_ended = self.is_cut = True
-        return self._find_way_out(left) or []
+        return way_out
 
     def _write(self, token: int) -> None:
         self._matcher.consume_token(token)
-        piece = self._closing.growth_of_piece(token, self._place) if self._has_plain_pieces else None
+        piece = self._closing.growth_of_piece(token) if self._is_free else None
         self._grown += GROWTH + 2 * (self.shortest or 0) if piece is None else piece
+        self._is_free = False
         self._place = self._closing.place_after(token, self._place)
         self._check()
 
@@ -188,26 +211,34 @@ class GrammarConstraint:
         """A short way to a complete text from here, greedily; None if it takes far more than so many tokens."""
         matcher, place = self._matcher.deep_copy(), self._place
         tokens: list[int] = []
-        while len(tokens) < most + 256 and not matcher.is_error():
+        while len(tokens) < min(most, MAX_WAY) + 256 and not matcher.is_error():
             if matcher.is_stopped() or matcher.is_accepting():
                 return tokens
             added = self._forced(matcher)
             if not added or matcher.try_consume_tokens(added) < len(added):
-                added = [self._next_of_way_out(matcher, place)]
+                added = self._next_of_way_out(matcher, place)
             for token in added:
                 place = self._closing.place_after(token, place)
             tokens += added
         return None
 
-    def _next_of_way_out(self, matcher: Matcher, place: Place) -> int:
-        """One of the few tokens that mostly lead out is tried first: that takes no mask of the whole vocabulary."""
-        for token in self._closing.likely[place]:
+    def _next_of_way_out(self, matcher: Matcher, place: Place) -> list[int]:
+        """What rather leads out, taken: the end of a part; else one of the few tokens that mostly lead out, for that
+        takes no mask of the whole vocabulary."""
+        is_text = self._closing.is_text(matcher.validate_tokens)
+        for ending in [*self._endings, *self._closing.quotes] if is_text else self._endings:
+            if matcher.validate_tokens(ending) == len(ending):
+                behind = matcher.deep_copy()
+                behind.try_consume_tokens(ending)
+                if not self._closing.is_text(behind.validate_tokens):  # it was an end, and no text
+                    matcher.try_consume_tokens(ending)
+                    return ending
+        for token in self._closing.letters if is_text else self._closing.likely[place]:
             if matcher.try_consume_tokens([token]):
-                return token
-        allowed = _allowed(matcher)
-        token = self._closing.best(allowed, place)
+                return [token]
+        token = self._closing.best(_allowed(matcher), place)
         matcher.consume_token(token)
-        return token
+        return [token]
 
     def _check(self) -> None:
         if self._matcher.is_error():

@@ -22,7 +22,9 @@ from ambidex.output import REFUSED_SCHEMA
 
 from .bounded_schema import bounded
 from .closing import Closing
-from .constraint import ChoiceConstraint, Constraint, GrammarConstraint
+from .constraint import ChoiceConstraint, Constraint, GrammarConstraint, Matcher
+from .distinct_names import DistinctNames, QuotesOfTokens
+from .json_openings import openings
 from .tokenizer import Tokenizer
 
 MAX_TOKEN_BYTES = 512
@@ -51,8 +53,9 @@ class Grammars:
         self._size = size
         self._lock = threading.Lock()
 
-    def constraint(self, grammar: Grammar, left: int | None) -> Constraint:
-        """Holds what comes to `grammar`; made complete within `left` tokens (None: cut off where they run out).
+    def constraint(self, grammar: Grammar, left: int | None, *, must_fit: bool = True) -> Constraint:
+        """Holds what comes to `grammar`; made complete within `left` tokens (None: cut off where they run out, as it is
+        without `must_fit` where they are too few).
 
         Raises `MissingExtra` without llguidance (a choice of texts needs none), `Unsupported` for what it cannot hold,
         `InvalidRequest` where `left` is too little.
@@ -60,10 +63,23 @@ class Grammars:
         texts = _texts(grammar)
         if texts is not None:
             ends = sorted(self._ends)
+            left = left if must_fit else None
             return ChoiceConstraint([self.ids(text) for text in texts], ends[0] if ends else None, left)
-        is_plain = isinstance(grammar, Json) and '"pattern' not in json.dumps(grammar.schema)
-        closing = self._shared().closing
-        return GrammarConstraint(self._matcher(grammar), self._ends, closing, left, has_plain_pieces=is_plain)
+        shared = self._shared()
+        matcher: Matcher = self._matcher(grammar)
+        if before := openings(grammar):
+            matcher = DistinctNames(matcher, shared.quotes, before)
+        endings = endings_of(grammar)
+        tried = sorted(endings | {text.lstrip() for text in endings}, key=len, reverse=True)  # space is often forced
+        return GrammarConstraint(
+            matcher,
+            self._ends,
+            shared.closing,
+            left,
+            endings=[ids for text in tried if (ids := self.ids(text))],
+            has_plain_pieces=not any(text[-1].isalnum() or text[-1] == " " for text in endings),
+            must_fit=must_fit,
+        )
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text inside an answer; spellings of control tokens are these tokens."""
@@ -142,6 +158,7 @@ class VocabularyForForms:
         vocabulary: Any = _Vocabulary(tokenizer, ends, encode)
         self.guided: Any = llguidance.LLTokenizer(vocabulary, eos_token=sorted(ends))
         self.closing = Closing(tokenizer.vocabulary_bytes, size)
+        self.quotes = QuotesOfTokens(tokenizer.vocabulary_bytes)
 
 
 _known: weakref.WeakValueDictionary[bytes, VocabularyForForms] = weakref.WeakValueDictionary()
@@ -251,6 +268,22 @@ def _in_regex(pattern: str) -> str:
 def _escaped(text: str) -> str:
     """A text as a regular expression between Lark's slashes."""
     return _in_regex(_SPECIAL.sub(r"\\\g<0>", text)).replace("\n", r"\n")
+
+
+def endings_of(grammar: Grammar) -> set[str]:
+    """The texts that end a part of the grammar: texts of any length, and chains."""
+    match grammar:
+        case Until(end):
+            return {end} - {""}
+        case Chain(parts):
+            last = {parts[-1].text} - {""} if parts and isinstance(parts[-1], Text) else set[str]()
+            return last.union(*map(endings_of, parts))
+        case OneOf(options):
+            return set[str]().union(*map(endings_of, options))
+        case Repeat(part):
+            return endings_of(part)
+        case _:
+            return set()
 
 
 def _texts(grammar: Grammar) -> list[str] | None:

@@ -116,11 +116,15 @@ class LiteralReader:
             self._comma()
         elif character == ":" or (character == "=" and self._delimiter):
             self._colon(character)
-        elif character in "#/":
+        elif character == "#" or (character == "/" and not self._is_path(text, at)):
             return self._comment(text, at, final)
         else:
             return self._word(text, at, final)
         return at + 1
+
+    def _is_path(self, text: str, at: int) -> bool:
+        """Whether a slash begins a key without quotes, and no comment."""
+        return self._delimiter != "" and text[at + 1 : at + 2] not in ("", "/")
 
     def _comment(self, text: str, at: int, final: bool) -> int:
         """To the end of its line."""

@@ -307,8 +307,8 @@ def test_without_llguidance_choices_still_work(random_weights: LocalBackend, mon
     assert isinstance(ask(random_weights, tools=[add], max_tokens=5), Reply)  # calls are free then
 
 
-def check_calls(backend: LocalBackend, tools: list[Tool[..., Any]], max_tokens: int = 200) -> int:
-    """How many calls came; each is of the tool that was offered and fits its schema, and only what was cut is none."""
+def check_calls(backend: LocalBackend, tools: list[Tool[..., Any]], max_tokens: int) -> int:
+    """How many calls came, one from every answer: of the tool that was offered, whole, and as its schema says."""
     assert backend.capabilities.context_length is not None
     requests = [
         Request(
@@ -326,24 +326,24 @@ def check_calls(backend: LocalBackend, tools: list[Tool[..., Any]], max_tokens: 
         if isinstance(reply, ContextLengthExceeded):
             continue  # a small model cannot read all of these tools
         assert isinstance(reply, Reply), (offered.name, reply)
-        for call in reply.tool_calls:
-            assert call.name == offered.name
-            assert not call.repaired
-            assert schema_problems(offered.parameters, dict(call.arguments)) == [], offered.name
-            made += 1
-        assert len(reply.tool_calls) == 1 or reply.finish_reason == "length", offered.name
-        assert reply.tool_calls or not reply.text.strip(), offered.name
+        assert [call.name for call in reply.tool_calls] == [offered.name], (reply.finish_reason, reply.message)
+        (call,) = reply.tool_calls
+        assert not call.repaired
+        assert schema_problems(offered.parameters, dict(call.arguments)) == [], offered.name
+        assert not reply.message.invalid_calls
+        assert not reply.text.strip()
+        made += 1
     return made
 
 
 def test_calls_to_tools_that_others_wrote(backend: LocalBackend, shared: Path) -> None:
     tools = list(bfcl(shared))
-    assert check_calls(backend, tools[:: len(tools) // 5]) >= 2
+    assert check_calls(backend, tools[:: len(tools) // 5], max_tokens=400) >= 2
 
 
 @pytest.mark.nightly
 def test_a_thousand_calls_to_tools_that_others_wrote(backend: LocalBackend, shared: Path) -> None:
     tools = list(bfcl(shared))[::2][:1000]
     made = check_calls(backend, tools, max_tokens=800)
-    print(f"{made} of {len(tools)} calls came to their end")
-    assert made > 700  # the others were cut off at max_tokens
+    print(f"{made} calls to {len(tools)} tools")
+    assert made > len(tools) // 4  # the tools of the others are more than Pocket's context holds

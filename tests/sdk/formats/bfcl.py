@@ -30,11 +30,28 @@ def calls_of_bfcl(folder: Path) -> list[tuple[list[dict[str, Any]], list[ToolCal
     return found
 
 
-def without_untyped(call: ToolCall, tools: list[dict[str, Any]]) -> dict[str, Any]:
+NESTED_TAGS = {"minimax_m3"}
+"""Families in which the members of objects are tags as well."""
+
+
+def has_tags_for(call: ToolCall, family: str) -> bool:
+    """Whether a family has tags for all names in the arguments: one with a slash in front makes an end tag."""
+    return family not in NESTED_TAGS or not any(
+        key.startswith("/") for value in call.arguments.values() if isinstance(value, dict) for key in value
+    )
+
+
+def without_untyped(call: ToolCall, tools: list[dict[str, Any]], family: str) -> dict[str, Any]:
     """The arguments, those of no declared type as text: in tags, `5` and `"5"` are written alike."""
     (schema,) = (tool["function"]["parameters"] for tool in tools if tool["function"]["name"] == call.name)
-    untyped = {key for key, value in schema["properties"].items() if not value.keys() & {"type", "enum", "anyOf"}}
     return {
-        key: json.dumps(value) if key in untyped and not isinstance(value, str) else value
-        for key, value in call.arguments.items()
+        key: _without_untyped(value, schema["properties"].get(key), family) for key, value in call.arguments.items()
     }
+
+
+def _without_untyped(value: Any, schema: Any, family: str) -> Any:
+    is_typed = isinstance(schema, dict) and schema.keys() & {"type", "enum", "anyOf"}
+    if isinstance(value, dict) and family in NESTED_TAGS:
+        members = {**dict.fromkeys(value, schema.get("additionalProperties")), **schema.get("properties", {})}
+        return {key: _without_untyped(item, members.get(key), family) for key, item in value.items()}
+    return value if is_typed or isinstance(value, str) else json.dumps(value)
