@@ -335,10 +335,10 @@ def _request(ask: Ask, call: Call) -> httpx.Request:
 
 
 @functools.lru_cache(256)
-def _headers(
-    host: bytes, streams: bool, length: int | None, more: tuple[tuple[str, str], ...]
-) -> list[tuple[bytes, bytes]]:
-    """`length` is that of the body, where there is one."""
+def _headers(host: bytes, streams: bool, length: int | None, more: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    """`length` is that of the body, where there is one. The request has a copy of them."""
+    import httpx
+
     headers = {
         "host": host.decode(),
         "accept": EVENT_STREAM if streams else "application/json",
@@ -347,7 +347,7 @@ def _headers(
         **dict(more),
         **({} if length is None else {"content-type": "application/json", "content-length": str(length)}),
     }
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
+    return httpx.Headers([(name.encode(), value.encode()) for name, value in headers.items()])
 
 
 def _plain(headers: httpx.Headers) -> dict[str, str]:

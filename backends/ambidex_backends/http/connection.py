@@ -17,6 +17,7 @@ import httpcore
 import httpx
 
 from .async_network import AsyncGuard
+from .kept_connection import AsyncKeptConnection, KeptConnection
 from .network import Guard
 from .proxy import Proxy
 from .secret import Credentials, origin_of
@@ -37,9 +38,10 @@ class Transport(httpx.BaseTransport):
     """Our network under httpx. No request waits for a connection: their number is not limited, idle ones are."""
 
     def __init__(self, proxy: Proxy | None) -> None:
-        options: dict[str, Any] = {**_POOL, "ssl_context": _tls(), "network_backend": Guard()}
         self._pool = (
-            httpcore.ConnectionPool(**options) if proxy is None else httpcore.HTTPProxy(**_of(proxy), **options)
+            _Pool(**_POOL)
+            if proxy is None
+            else httpcore.HTTPProxy(**_of(proxy), **_POOL, ssl_context=_tls(), network_backend=Guard())
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -54,11 +56,10 @@ class AsyncTransport(httpx.AsyncBaseTransport):
     """The async twin. That none waits in the pool matters here: cancelled there, it blocks httpcore for good."""
 
     def __init__(self, proxy: Proxy | None) -> None:
-        options: dict[str, Any] = {**_POOL, "ssl_context": _tls(), "network_backend": AsyncGuard()}
         self._pool = (
-            httpcore.AsyncConnectionPool(**options)
+            _AsyncPool(**_POOL)
             if proxy is None
-            else httpcore.AsyncHTTPProxy(**_of(proxy), **options)
+            else httpcore.AsyncHTTPProxy(**_of(proxy), **_POOL, ssl_context=_tls(), network_backend=AsyncGuard())
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -69,6 +70,20 @@ class AsyncTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+class _Pool(httpcore.ConnectionPool):
+    """httpcore's, of connections of ours."""
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
+        return KeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), Guard())
+
+
+class _AsyncPool(httpcore.AsyncConnectionPool):
+    """The async twin."""
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        return AsyncKeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), AsyncGuard())
 
 
 class _Body(httpx.SyncByteStream):
@@ -181,4 +196,6 @@ def _with_credentials(request: httpx.Request) -> httpcore.Request:
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """Made once: it reads hundreds of certificates. SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
-    return httpx.create_ssl_context()
+    context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
