@@ -12,8 +12,9 @@ from ambidex.request import NamedTool, Request
 from ambidex.tools import Tool
 
 from . import grammars
-from .constraint import Constraint, GrammarConstraint, TriggeredConstraint, WithoutConstraint
+from .constraint import Constraint, GrammarConstraint, WithoutConstraint
 from .grammars import Grammars
+from .triggered import TriggeredConstraint
 
 SPARE_TOKENS = 8
 
@@ -65,8 +66,8 @@ class AnswerForm:
         return calls if wanted is None or must_call else OneOf((calls, wanted))
 
     def _after_reasoning(self, begin: Callable[[int], Constraint], left: int) -> Constraint:
-        closing = self.grammars.ids(self.format.REASONING[1])
-        first = begin(left - len(closing))
+        closing = self.grammars.trigger(self.format.REASONING[1])
+        first = begin(left - len(closing.ids))
         shortest = (first.shortest if isinstance(first, GrammarConstraint) else None) or SPARE_TOKENS
         return TriggeredConstraint(
             closing,
@@ -86,7 +87,7 @@ class AnswerForm:
             return None
         body = calls.rest(several=several and not calls.stands_alone)
         return TriggeredConstraint(
-            self.grammars.ids(calls.opening),
+            self.grammars.trigger(calls.opening),
             lambda _: self.grammars.constraint(body, None),
             ends=self.ends,
             again=several,

@@ -8,7 +8,7 @@ shortest way to a complete text instead, so that a form is never left half-writt
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
@@ -54,6 +54,10 @@ class Constraint(Protocol):
 
     def masked(self, logits: torch.Tensor) -> torch.Tensor:
         """The logits [V], with -inf where a token may not follow."""
+        ...
+
+    def starts_with(self, tokens: list[int]) -> bool:
+        """Whether its text may begin with these. Then it has begun with them, before `begin`."""
         ...
 
     def begin(self, left: int) -> list[int]:
@@ -159,6 +163,12 @@ class GrammarConstraint:
 
     def _allowed(self) -> Allowed:
         return _allowed(self._matcher)
+
+    def starts_with(self, tokens: list[int]) -> bool:
+        fits = self._matcher.validate_tokens(tokens) == len(tokens)
+        for token in tokens if fits else ():
+            self._write(token)
+        return fits
 
     def begin(self, left: int) -> list[int]:
         return self._go_on([], left)
@@ -279,6 +289,12 @@ class ChoiceConstraint:
         allowed[self._next()] = True
         return _only(allowed, logits)
 
+    def starts_with(self, tokens: list[int]) -> bool:
+        fits = any(choice[: len(tokens)] == tokens for choice in self._open)
+        for token in tokens if fits else ():
+            self._write(token)
+        return fits
+
     def begin(self, left: int) -> list[int]:
         tokens: list[int] = []
         while not self.is_complete and len(following := self._next()) == 1 and following[0] != self._end:
@@ -322,87 +338,14 @@ class WithoutConstraint:
     def masked(self, logits: torch.Tensor) -> torch.Tensor:
         return logits.index_fill(0, torch.tensor([self._token], device=logits.device), NEVER)
 
+    def starts_with(self, tokens: list[int]) -> bool:
+        return self._token not in tokens
+
     def begin(self, left: int) -> list[int]:
         return []
 
     def take(self, token: int, left: int) -> list[int]:
         return [token]
-
-
-class TriggeredConstraint:
-    """Nothing is held until the ids of `trigger` were written; then what `begin` gives, until that is complete.
-
-    begin    makes the constraint, given the tokens that are left
-    again    after that, nothing is held until the next trigger; else the answer is complete
-    ends     what ends the answer
-    reserve  if given, the answer cannot end before the trigger, which is written for the model when only so many tokens
-             are left
-    """
-
-    def __init__(
-        self,
-        trigger: Sequence[int],
-        begin: Callable[[int], Constraint],
-        *,
-        ends: frozenset[int],
-        again: bool = False,
-        reserve: int | None = None,
-    ) -> None:
-        self._trigger = list(trigger)
-        self._begin = begin
-        self._again = again
-        self._ends = sorted(ends)
-        self._reserve = reserve
-        self._tail: list[int] = []
-        self._inner: Constraint | None = None
-
-    def fork(self) -> TriggeredConstraint:
-        twin = copy.copy(self)
-        twin._inner = None if self._inner is None else self._inner.fork()
-        return twin
-
-    @property
-    def is_complete(self) -> bool:
-        return self._inner is not None and self._inner.is_complete
-
-    @property
-    def is_cut(self) -> bool:
-        return self._inner is not None and self._inner.is_cut
-
-    def prepare(self, workers: Executor) -> None:
-        if self._inner is not None:
-            self._inner.prepare(workers)
-
-    def masked(self, logits: torch.Tensor) -> torch.Tensor:
-        if self._inner is not None:
-            return self._inner.masked(logits)
-        if self._reserve is None:
-            return logits
-        return logits.index_fill(0, torch.tensor(self._ends, device=logits.device), NEVER)
-
-    def begin(self, left: int) -> list[int]:
-        return self._go_on([], left)
-
-    def take(self, token: int, left: int) -> list[int]:
-        if self._inner is not None:
-            tokens = self._inner.take(token, left)
-            self._end_of_inner()
-            return tokens
-        return self._go_on([token], left)
-
-    def _go_on(self, tokens: list[int], left: int) -> list[int]:
-        if self._reserve is not None and left - len(tokens) <= self._reserve + len(self._trigger):
-            tokens = list(self._trigger)
-        self._tail = [*self._tail, *tokens][-len(self._trigger) :]
-        if self._tail == self._trigger:
-            self._inner = self._begin(left - len(tokens))
-            tokens = tokens + self._inner.begin(left - len(tokens))
-            self._end_of_inner()
-        return tokens
-
-    def _end_of_inner(self) -> None:
-        if self._again and self.is_complete:
-            self._inner, self._tail = None, []
 
 
 def _allowed(matcher: Matcher) -> Allowed:

@@ -26,6 +26,7 @@ from .constraint import ChoiceConstraint, Constraint, GrammarConstraint, Matcher
 from .distinct_names import DistinctNames, QuotesOfTokens
 from .json_openings import openings
 from .tokenizer import Tokenizer
+from .triggered import Trigger
 
 MAX_TOKEN_BYTES = 512
 """Longer tokens are not offered: llguidance cannot hold much longer ones."""
@@ -89,6 +90,26 @@ class Grammars:
             ids += [control[piece]] if piece in control else self._inside(piece)
         return ids
 
+    def trigger(self, text: str) -> Trigger:
+        """A text that a form may follow."""
+        ids = self.ids(text)
+        return Trigger(
+            ids, tuple(symbol for id in ids for symbol in self._symbols_of(id)), self._symbols_of, self._by_byte
+        )
+
+    def _symbols_of(self, id: int) -> tuple[int, ...]:
+        known = self._tokenizer.vocabulary_bytes
+        if id in self._control_ids or id >= len(known):
+            return (-1 - id,)
+        return tuple(known[id])
+
+    @cached_property
+    def _control_ids(self) -> frozenset[int]:
+        return frozenset(self._tokenizer.plain.control.values())
+
+    def _by_byte(self, data: bytes) -> list[int]:
+        return [id for byte in data for id in self._of_byte(byte)]
+
     def _shared(self) -> VocabularyForForms:
         with self._lock:
             return self._vocabulary_for_forms
@@ -134,7 +155,7 @@ class Grammars:
             start, ids = self._tokenizer.encode(before), self._tokenizer.encode(before + text)
             if ids[: len(start)] == start and self._bytes(ids[len(start) :]) == wanted:
                 return ids[len(start) :]
-        return [id for byte in wanted for id in self._of_byte(byte)]
+        return self._by_byte(wanted)
 
     def _bytes(self, ids: Sequence[int]) -> bytes:
         return b"".join(self._tokenizer.vocabulary_bytes[id] for id in ids)

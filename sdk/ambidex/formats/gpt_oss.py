@@ -51,8 +51,8 @@ _FORM = (
 
 
 def call_form(tools: Sequence[Tool]) -> CallForm:
-    call = any_named(tools, lambda name: f" to=functions.{name} <|constrain|>json<|message|>", "<|call|>")
-    return CallForm("<|channel|>commentary", call, between=None)
+    call = any_named(tools, lambda name: f"{name} <|constrain|>json<|message|>", "<|call|>")
+    return CallForm("<|channel|>commentary to=functions.", call, between=None)  # without a recipient it is a preamble
 
 
 def render_call(call: ToolCall) -> str:

@@ -1,15 +1,18 @@
 """ReAct: lines `Thought:`, `Action: NAME`, `Action Input: {...}`, and at the end `Final Answer:` or `Answer:`.
 
 For models that know no form of their own. Thoughts are reasoning; an action and its input are a call. An input that is
-no object is the one text that the tool requires. What a model writes after `Observation:` is invented, so that it is
-text; the stop string "Observation" keeps it from that. Source: the ReAct paper's form as LangChain and LlamaIndex ask
-for it.
+no object is the one text that the tool requires. An action may also be an object with both,
+`{"action": NAME, "action_input": {...}}`, mostly in a code fence. What a model writes after `Observation:` is invented,
+so that it is text; the stop string "Observation" keeps it from that. Source: the ReAct paper's form as LangChain and
+LlamaIndex ask for it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from ambidex.events import Event, ReasoningDelta, TextDelta
 from ambidex.messages import ToolCall, ToolResult
@@ -18,6 +21,7 @@ from ambidex.tools import Tool
 from .call_events import CallEvents, OfferedTools, offered
 from .call_form import CallForm, any_named
 from .call_object import CallObject, Members
+from .lenient_json import LenientReader
 from .listing import compact, listed
 from .turn_parser import Space, StopToken
 
@@ -60,6 +64,7 @@ class ReActParser:
         self._at_line_start = True
         self._is_over = False  # nothing is a label any more
         self._action: list[str] = []
+        self._action_length = 0
         self._input: _Input | None = None
         self._unread = ""
 
@@ -108,7 +113,7 @@ class ReActParser:
         else:
             self._leave()
             self._space = Space(drop_first=True)
-            self._action = [written] if label == "Action" else []
+            self._action, self._action_length = [written] if label == "Action" else [], 0
         self._label = label
         if label == "Observation":
             self._is_over, self._label = True, ""
@@ -118,8 +123,9 @@ class ReActParser:
         if self._input is not None:
             return self._input.read(text, start, end)
         if self._label == "Action":
-            if sum(map(len, self._action)) < _MAX_LABEL * 10:
+            if self._action_length < MAX_INPUT:
                 self._action.append(text[start:end])
+                self._action_length += end - start
         elif words := self._space.feed(text[start:end]):
             kind = ReasoningDelta if self._label == "Thought" else TextDelta
             self._calls.events.append(kind(words))
@@ -130,8 +136,23 @@ class ReActParser:
         if self._input is not None:
             self._input.finish()
         elif self._label == "Action":
-            self._calls.fail("".join(self._action), "the action has no input")
+            self._finish_action("".join(self._action))
         self._input, self._action = None, []
+
+    def _finish_action(self, raw: str) -> None:
+        """An action without an input: an object that says both, or nothing."""
+        found = _action_object(raw)
+        if found is None:
+            self._calls.fail(raw, "the action has no input")
+        elif found.name.strip() in ("Final Answer", "Answer"):
+            self._calls.events.append(TextDelta(found.input if isinstance(found.input, str) else compact(found.input)))
+        elif isinstance(found.input, dict):
+            self._calls.start(found.name.strip())
+            self._calls.arguments(found.written)
+            self._calls.complete(repaired=found.repaired, raw=raw)
+        else:
+            text = "" if found.input is None else found.input if isinstance(found.input, str) else compact(found.input)
+            _finish_text(self._calls, found.name.strip(), text, raw)
 
 
 class _Input:
@@ -183,7 +204,7 @@ class _Input:
         if not self._name:
             self._calls.fail(raw, "the action has no name")
         elif self._object is None:
-            self._finish_text(raw, "".join(self._before).strip())
+            _finish_text(self._calls, self._name, "".join(self._before).strip(), raw)
         elif self._object.problem is not None:
             self._calls.fail(raw, f"the call is malformed: {self._object.problem}")
         elif not self._object.is_read:
@@ -191,20 +212,46 @@ class _Input:
         else:
             self._object.finish(odd=self._is_odd, raw=raw)
 
-    def _finish_text(self, raw: str, text: str) -> None:
-        """No object: nothing stands for no arguments, a text for the one that is required."""
-        tool = self._calls.tools.get(self._name)
-        required = tool.parameters.get("required") if tool is not None else None
-        if text.strip("`'\"") in ("", "None", "null"):
-            written = "{}"
-        elif isinstance(required, list) and len(required) == 1:
-            written = compact({required[0]: text.strip("\"'")})
-        else:
-            self._calls.fail(raw, "the action's input is not a JSON object")
-            return
-        self._calls.start(self._name)
-        self._calls.arguments(written)
-        self._calls.complete(repaired=True, raw=raw)
+
+def _finish_text(calls: CallEvents, name: str, text: str, raw: str) -> None:
+    """An input that is no object: nothing stands for no arguments, a text for the one that is required."""
+    tool = calls.tools.get(name)
+    required = tool.parameters.get("required") if tool is not None else None
+    if text.strip("`'\"") in ("", "None", "null"):
+        written = "{}"
+    elif isinstance(required, list) and len(required) == 1:
+        written = compact({required[0]: text.strip("\"'")})
+    else:
+        calls.fail(raw, "the action's input is not a JSON object")
+        return
+    calls.start(name)
+    calls.arguments(written)
+    calls.complete(repaired=True, raw=raw)
+
+
+class _ActionObject(NamedTuple):
+    name: str
+    input: Any
+    written: str  # the input as JSON
+    repaired: bool
+
+
+def _action_object(raw: str) -> _ActionObject | None:
+    """The object that follows `Action:`, if nothing but a code fence stands around it."""
+    _, _, text = raw.partition(":")
+    at = text.find("{")
+    if at < 0 or text[:at].strip().removeprefix("```").strip() not in ("", "json"):
+        return None
+    reader = LenientReader()
+    end = reader.feed(text, at, len(text))
+    if not reader.complete:
+        return None
+    value = json.loads("".join(fragment.text for fragment in reader.fragments))
+    name, given = value.get("action"), value.get("action_input")
+    if not isinstance(name, str) or not name.strip():
+        return None
+    written = "".join(fragment.text for fragment in reader.fragments if fragment.member == "action_input")
+    return _ActionObject(name, given, written, reader.repaired or text[end:].strip("` \t\r\n") != "")
 
 
 def call_form(tools: Sequence[Tool]) -> CallForm:

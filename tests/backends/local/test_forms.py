@@ -19,9 +19,10 @@ from ambidex.formats import get
 from ambidex.grammar import Grammar, Json, Lark, Regex, one_of
 from ambidex.output import form, validate
 from ambidex.schema_check import schema_problems
-from ambidex_backends.local.constraint import Constraint, TriggeredConstraint
+from ambidex_backends.local.constraint import Constraint
 from ambidex_backends.local.grammars import Grammars
 from ambidex_backends.local.tokenizer import Tokenizer
+from ambidex_backends.local.triggered import TriggeredConstraint
 
 ENDS = frozenset({2})
 
@@ -149,13 +150,13 @@ def constraints(forms: Forms) -> list[Constraint]:
         forms.grammars.constraint(Regex("[ab]{5,9}"), 50),
         forms.grammars.constraint(one_of("north", "northern", "nothing", "south"), 50),
         TriggeredConstraint(
-            forms.grammars.ids("<"),
+            forms.grammars.trigger("<"),
             lambda left: forms.grammars.constraint(Regex("[0-9]{3}>"), left),
             ends=forms.ends,
             again=True,
         ),
         TriggeredConstraint(
-            forms.grammars.ids(calls.opening), lambda _: forms.grammars.constraint(rest, None), ends=forms.ends
+            forms.grammars.trigger(calls.opening), lambda _: forms.grammars.constraint(rest, None), ends=forms.ends
         ),
     ]
 
