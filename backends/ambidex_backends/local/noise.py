@@ -27,6 +27,16 @@ def gumbel(ids: torch.Tensor, key: int) -> torch.Tensor:
     return -torch.log(-torch.log(uniform))
 
 
+def drawn(scores: torch.Tensor, key: int) -> int:
+    """One id, with the probabilities of softmax(scores) [V]. The same on every device for the same scores."""
+    if scores.device.type != "cuda":
+        scores = scores.cpu()  # MPS has no double precision
+        ids = (scores > float("-inf")).nonzero().flatten()  # few, after top-k or top-p
+        return int(ids[(scores[ids].double() + gumbel(ids, key)).argmax()])
+    ids = torch.arange(scores.shape[-1], device=scores.device)
+    return int((scores.double() + gumbel(ids, key)).argmax())
+
+
 def _mixed_tensor(ids: torch.Tensor, key: int) -> torch.Tensor:
     """`mixed(key, id)` for each id, as int64: multiplication wraps around as it does for unsigned words."""
     word = (ids + 1) * _signed(GOLDEN) + _signed(key)

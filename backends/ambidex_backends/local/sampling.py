@@ -18,7 +18,8 @@ import torch
 from ambidex.decoding import Decoding, Greedy, LogitsProcessor, Sampling
 from ambidex.errors import EngineError, InvalidRequest
 
-from .noise import gumbel, mixed
+from .native.draw import draw as native_draw
+from .noise import drawn, mixed
 
 Processor = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
@@ -79,14 +80,15 @@ class Sampler:
 
     def draw(self, scores: torch.Tensor, seen: Sequence[int]) -> int:
         """The next id, from scores [V] after the processors."""
-        best, index = scores.max(dim=-1)
-        if not math.isfinite(float(best)):
+        if not math.isfinite(float(scores.max())):
             raise InvalidRequest(
                 "No token is allowed here: the bans, biases and processors exclude the whole vocabulary."
             )
         if self._key is None:
-            return int(index)
-        return _draw(scores, mixed(self._key, len(seen) - self._prompt_length))
+            return int(scores.argmax())
+        key = mixed(self._key, len(seen) - self._prompt_length)
+        fast = native_draw(scores, key)
+        return drawn(scores, key) if fast is None else fast
 
 
 def make_sampler(
@@ -266,16 +268,6 @@ def typical_p(mass: float) -> Processor:
 def _without(logits: torch.Tensor, ids: torch.Tensor | Sequence[int]) -> torch.Tensor:
     index = torch.as_tensor(ids, dtype=torch.long, device=logits.device)
     return logits.index_fill(0, index, NEVER) if index.numel() else logits
-
-
-def _draw(scores: torch.Tensor, key: int) -> int:
-    """One id, with the probabilities of softmax(scores). The same on every device for the same scores."""
-    if scores.device.type != "cuda":
-        scores = scores.cpu()  # MPS has no double precision
-        ids = (scores > NEVER).nonzero().flatten()  # few, after top-k or top-p
-        return int(ids[(scores[ids].double() + gumbel(ids, key)).argmax()])
-    ids = torch.arange(scores.shape[-1], device=scores.device)
-    return int((scores.double() + gumbel(ids, key)).argmax())
 
 
 def _checked(processor: LogitsProcessor) -> Processor:

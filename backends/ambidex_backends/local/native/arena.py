@@ -29,15 +29,18 @@ class Arena:
         """Zeros; memory is freed with the last tensor in its piece."""
         size = math.prod(shape) * dtype.itemsize
         if self._used + size > self._piece.nbytes:
-            self._piece, self._used = _huge(max(PIECE, size)), 0
+            self._piece, self._used = huge(max(PIECE, size)), 0
         room = self._piece[self._used : self._used + size]
         self._used += -(-size // ALIGNMENT) * ALIGNMENT
         return room.view(dtype).view(*shape)
 
 
-def _huge(size: int) -> torch.Tensor:
-    """So many zero bytes, untouched."""
-    memory = mmap.mmap(-1, size, flags=PRIVATE) if PRIVATE else mmap.mmap(-1, size)
+def huge(size: int) -> torch.Tensor:
+    """So many zero bytes, untouched. Raises `MemoryError`."""
+    try:
+        memory = mmap.mmap(-1, size, flags=PRIVATE) if PRIVATE else mmap.mmap(-1, size)
+    except OSError as error:
+        raise MemoryError(f"no {size} bytes for weights, or keys and values: {error}") from None
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.uint8)

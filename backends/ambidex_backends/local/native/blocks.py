@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 
+from .arena import huge
+
 BLOCK = 16
 """Tokens in a block: the lanes of the kernels' vectors."""
 
@@ -144,7 +146,7 @@ class BlockPool:
         count = max(1, SLAB_BYTES // self.block_bytes)
         if self.allocated < self._most_kept:
             count = min(count, self._most_kept - self.allocated)
-        slab = torch.zeros(count, self._size, dtype=self._dtype)
+        slab = huge(count * self.block_bytes).view(self._dtype).view(count, self._size)
         self._free += [Block(memory) for memory in reversed(slab.unbind())]
         self.allocated += count
 

@@ -13,27 +13,21 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
 #include <math.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
-#define LANES 16          /* floats in a vector, output rows side by side, tokens in a cache block */
+#include "vectors.h"
+
 #define STEP 64           /* columns are padded to a multiple of this */
 #define BYTE_GROUP 64     /* weights of a row that share a scale, 8 bits */
 #define NIBBLE_GROUP 32   /* the same, 4 bits */
-#define TILES 8           /* of LANES rows, computed together, so that enough sums are under way at once */
-#define INPUTS 4          /* rows of input that share what is read of the weights */
-#define QUERIES 4         /* query vectors that share what is read of the cache */
-#define INLINE static inline __attribute__((always_inline))
-
-typedef float vec __attribute__((vector_size(64)));
-typedef float loose_vec __attribute__((vector_size(64), aligned(4)));
-typedef int32_t ints __attribute__((vector_size(64)));
+#define TILES 8           /* of LANES rows that stay in the cache together; computed at once for one row of input */
+#define FEW_TILES 4       /* computed at once for several rows of input: their sums fit into 32 registers */
+#define INPUTS 6          /* rows of input that share what is read of the weights; 4 if those are 4 bits */
+#define QUERIES 14        /* query vectors that share what is read of the cache, of several heads and rows */
 
 enum { FLOAT32, BFLOAT16, INT8, INT4 };
 
@@ -71,67 +65,10 @@ typedef struct {
     const int32_t *scored_rows;
     const float *const *cosines, *const *sines;   /* for each table: [rows, rotary / 2] */
     float *states, *normed, *qkv, *attended, *hidden, *added; /* [rows, stride], padding zeroed */
-    float *scores;                                /* [threads][QUERIES][score_stride] */
+    float *scores;                                /* [threads][score_stride / 16][QUERIES][16] */
     int64_t score_stride;
     float *logits;                                /* [scored, head.rows] */
 } batch;
-
-/* -- vectors ------------------------------------------------------------------------------------------------------ */
-
-INLINE vec splat(float value) { return value - (vec){0}; }
-INLINE vec load(const float *from) { return *(const loose_vec *)from; }
-INLINE void store(float *to, vec value) { *(loose_vec *)to = value; }
-
-INLINE vec chosen(ints where, vec yes, vec no) { return (vec)((where & (ints)yes) | (~where & (ints)no)); }
-
-/* 16 small numbers as integers of 32 bits. GCC takes its own notation apart into scalars here, hence the intrinsics. */
-#ifdef __AVX512F__
-INLINE ints from_halves(const uint16_t *from) { return (ints)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)from)); }
-INLINE ints from_bytes(const int8_t *from) { return (ints)_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)); }
-#else
-typedef uint16_t halves __attribute__((vector_size(32), aligned(2)));
-typedef int8_t bytes __attribute__((vector_size(16), aligned(1)));
-INLINE ints from_halves(const uint16_t *from) { return __builtin_convertvector(*(const halves *)from, ints); }
-INLINE ints from_bytes(const int8_t *from) { return __builtin_convertvector(*(const bytes *)from, ints); }
-#endif
-
-INLINE vec as_floats(ints whole) { return __builtin_convertvector(whole, vec); }
-INLINE vec widened(const uint16_t *from) { return (vec)(from_halves(from) << 16); } /* bfloat16: a float's upper half */
-
-INLINE void store_half(uint16_t *to, float value) { /* rounded to the nearest, ties to even */
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    *to = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-INLINE vec exponential(vec x) { /* Cephes' expf: 2^n times a polynomial; accurate to about 2 ulp */
-    x = chosen(x > -87.0f, x, splat(-87.0f));
-    x = chosen(x < 88.0f, x, splat(88.0f));
-    vec n = x * 1.44269504f;
-    ints whole = __builtin_convertvector(n + chosen(n < 0.0f, splat(-0.5f), splat(0.5f)), ints);
-    n = __builtin_convertvector(whole, vec);
-    x = x - n * 0.693359375f + n * 2.12194440e-4f;
-    vec p = splat(1.9875691500e-4f);
-    p = p * x + 1.3981999507e-3f;
-    p = p * x + 8.3334519073e-3f;
-    p = p * x + 4.1665795894e-2f;
-    p = p * x + 1.6666665459e-1f;
-    p = p * x + 5.0000001201e-1f;
-    return (p * x * x + x + 1.0f) * (vec)((whole + 127) << 23);
-}
-
-INLINE vec hyperbolic_tangent(vec x) { return 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f); }
-INLINE vec silu(vec x) { return x / (1.0f + exponential(-x)); }
-INLINE vec gelu(vec x) { return 0.5f * x * (1.0f + hyperbolic_tangent(0.7978845608f * (x + 0.044715f * x * x * x))); }
-
-INLINE float sum(vec v) {
-    float lanes[LANES], total = 0;
-    store(lanes, v);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-    total = lanes[0];
-    return total;
-}
 
 /* -- matrices ----------------------------------------------------------------------------------------------------- */
 
@@ -205,44 +142,58 @@ INLINE void put(const matrix *w, int tile, float *out, vec sums, const int how, 
     if (how == GATE_GELU) store(to, gelu(load(to)) * sums);
 }
 
-INLINE void block(const int kind, const matrix *w, int tile, const int tiles, const float *x, int64_t x_stride,
-                  const int count, float *out, int64_t out_stride, int how, float scale) {
+/* What a matrix is multiplied with, and what becomes of it. */
+typedef struct {
+    const float *x;
+    int64_t x_stride;
+    float *out;
+    int64_t out_stride;
+    int how;
+    float scale;
+} operands;
+
+INLINE void block(const int kind, const matrix *w, int tile, const int tiles, operands o, const int count) {
     vec sums[TILES][INPUTS];
-    dot(kind, w, tile, tiles, x, x_stride, count, sums);
+    dot(kind, w, tile, tiles, o.x, o.x_stride, count, sums);
     for (int t = 0; t < tiles; t++)
-        for (int c = 0; c < count; c++) switch (how) {
-            case PLAIN: put(w, tile + t, out + c * out_stride, sums[t][c], PLAIN, scale); break;
-            case ADD: put(w, tile + t, out + c * out_stride, sums[t][c], ADD, scale); break;
-            case GATE_SILU: put(w, tile + t, out + c * out_stride, sums[t][c], GATE_SILU, scale); break;
-            default: put(w, tile + t, out + c * out_stride, sums[t][c], GATE_GELU, scale);
+        for (int c = 0; c < count; c++) switch (o.how) {
+            case PLAIN: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], PLAIN, o.scale); break;
+            case ADD: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], ADD, o.scale); break;
+            case GATE_SILU: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], GATE_SILU, o.scale); break;
+            default: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], GATE_GELU, o.scale);
         }
 }
 
-/* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by. */
-INLINE void matmul_of(const int kind, const matrix *w, const float *x, int64_t x_stride, int rows, float *out,
-                      int64_t out_stride, int how, float scale, int first, int last) {
+INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, operands o, int count) {
+    switch (count) {
+    case 1: block(kind, w, tile, tiles, o, 1); break;
+    case 2: block(kind, w, tile, tiles, o, 2); break;
+    case 3: block(kind, w, tile, tiles, o, 3); break;
+    case 4: block(kind, w, tile, tiles, o, 4); break;
+    case 5: block(kind, w, tile, tiles, o, 5); break;
+    default: block(kind, w, tile, tiles, o, 6);
+    }
+}
+
+INLINE int share(int64_t items, int count, int index) { return (int)(items * index / count); }
+
+/* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by, in equal parts. */
+INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
+    const int inputs = kind == INT4 ? 4 : INPUTS, parts = (rows + inputs - 1) / inputs;
     for (int panel = first; panel < last; panel += TILES) {
-        int end = panel + TILES < last ? panel + TILES : last;
-        for (int r = 0; r < rows; r += INPUTS) {
-            const float *from = x + r * x_stride;
-            float *to = out + r * out_stride;
-            int count = rows - r, tile = panel;
+        const int end = panel + TILES < last ? panel + TILES : last;
+        for (int part = 0; part < parts; part++) {
+            const int r = share(rows, parts, part), count = share(rows, parts, part + 1) - r;
+            operands p = o;
+            p.x += r * o.x_stride;
+            p.out += r * o.out_stride;
+            int tile = panel;
             if (count == 1 && end - tile == TILES) {
-                block(kind, w, tile, TILES, from, x_stride, 1, to, out_stride, how, scale);
+                block(kind, w, tile, TILES, p, 1);
                 continue;
             }
-            for (; tile + 4 <= end; tile += 4) switch (count) {
-                case 1: block(kind, w, tile, 4, from, x_stride, 1, to, out_stride, how, scale); break;
-                case 2: block(kind, w, tile, 4, from, x_stride, 2, to, out_stride, how, scale); break;
-                case 3: block(kind, w, tile, 4, from, x_stride, 3, to, out_stride, how, scale); break;
-                default: block(kind, w, tile, 4, from, x_stride, 4, to, out_stride, how, scale);
-            }
-            for (; tile < end; tile++) switch (count) {
-                case 1: block(kind, w, tile, 1, from, x_stride, 1, to, out_stride, how, scale); break;
-                case 2: block(kind, w, tile, 1, from, x_stride, 2, to, out_stride, how, scale); break;
-                case 3: block(kind, w, tile, 1, from, x_stride, 3, to, out_stride, how, scale); break;
-                default: block(kind, w, tile, 1, from, x_stride, 4, to, out_stride, how, scale);
-            }
+            for (; tile + FEW_TILES <= end; tile += FEW_TILES) blocks(kind, w, tile, FEW_TILES, p, count);
+            for (; tile < end; tile++) blocks(kind, w, tile, 1, p, count);
         }
     }
 }
@@ -274,16 +225,13 @@ static void meet(thread t) {
     }
 }
 
-INLINE int share(int items, thread t, int index) { return (int)((int64_t)items * index / t.count); }
-
-static void matmul(const matrix *w, const float *x, int64_t x_stride, int rows, float *out, int64_t out_stride, int how,
-                   float scale, thread t) {
-    int tiles = w->rows / LANES, first = share(tiles, t, t.index), last = share(tiles, t, t.index + 1);
+static void matmul(const matrix *w, operands o, int rows, thread t) {
+    int tiles = w->rows / LANES, first = share(tiles, t.count, t.index), last = share(tiles, t.count, t.index + 1);
     switch (w->kind) {
-    case FLOAT32: matmul_of(FLOAT32, w, x, x_stride, rows, out, out_stride, how, scale, first, last); break;
-    case BFLOAT16: matmul_of(BFLOAT16, w, x, x_stride, rows, out, out_stride, how, scale, first, last); break;
-    case INT8: matmul_of(INT8, w, x, x_stride, rows, out, out_stride, how, scale, first, last); break;
-    default: matmul_of(INT4, w, x, x_stride, rows, out, out_stride, how, scale, first, last);
+    case FLOAT32: matmul_of(FLOAT32, w, o, rows, first, last); break;
+    case BFLOAT16: matmul_of(BFLOAT16, w, o, rows, first, last); break;
+    case INT8: matmul_of(INT8, w, o, rows, first, last); break;
+    default: matmul_of(INT4, w, o, rows, first, last);
     }
 }
 
@@ -378,100 +326,158 @@ INLINE vec cached(const int half, int64_t base, int64_t at) {
     return half ? widened((const uint16_t *)base + at) : load((const float *)base + at);
 }
 
-/* Attention of up to QUERIES heads of one row, which share the key-value head `kv`. */
-INLINE void attend(const int half, const int count, const model *m, const layer *l, int index, const batch *b, int row,
-                   int head, int kv, float *scores) {
-    const int size = m->head_size, stride = m->head_stride, position = b->positions[row], end = position + 1;
-    const int start = l->window && end > l->window ? end - l->window : 0;
-    const int first = start / LANES, last = (end + LANES - 1) / LANES;
-    const float *query = b->qkv + (int64_t)row * m->query_stride + head * size;
-    const int64_t at = cache_offset(m, index, kv);
-    const int64_t *blocks = b->blocks[row];
-    float best[QUERIES], total[QUERIES];
-    vec most[QUERIES], mass[QUERIES];
+/* Queries that share keys and values: `heads` heads of each of `rows` successive rows of one sequence. */
+typedef struct {
+    int row, rows, head, heads;
+} queries;
+
+/* Attention of these queries, `count` with what fills up the registers. A query's sums have their order, whatever is beside. */
+INLINE void attend(const int half, const int count, const model *m, const layer *l, int index, const batch *b, queries of,
+                   float *scores) {
+    const int size = m->head_size, stride = m->head_stride, used = of.rows * of.heads;
+    const int side = count <= 3 ? 2 : 1, wide = count <= 4 ? 4 : 2; /* blocks, vectors of values: enough sums are under way */
+    const int64_t at = cache_offset(m, index, of.head / (m->heads / m->kv_heads));
+    const int64_t *table = b->blocks[of.row];
     const ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    for (int q = 0; q < count; q++) most[q] = splat(-INFINITY), mass[q] = (vec){0};
-    for (int block = first; block < last; block++) {
-        vec even[QUERIES], odd[QUERIES];
-        for (int q = 0; q < count; q++) even[q] = odd[q] = (vec){0};
-        for (int i = 0; i < size; i += 2) {
-            vec one = cached(half, blocks[block], at + i * LANES);
-            vec two = i + 1 < size ? cached(half, blocks[block], at + (i + 1) * LANES) : (vec){0};
-            for (int q = 0; q < count; q++) {
-                even[q] += one * query[q * size + i];
-                odd[q] += two * query[q * size + i + (i + 1 < size)];
-            }
-        }
-        ints at_position = lane + block * LANES;
-        ints seen = (at_position >= start) & (at_position < end);
-        for (int q = 0; q < count; q++) {
-            vec s = (even[q] + odd[q]) * m->query_scale;
-            if (m->attention_cap > 0) s = m->attention_cap * hyperbolic_tangent(s / m->attention_cap);
-            s = chosen(seen, s, splat(-INFINITY));
-            store(scores + q * b->score_stride + block * LANES, s);
-            most[q] = chosen(s > most[q], s, most[q]);
-        }
-    }
+    int start = 0, ends[QUERIES];
+    float question[size + 1][count], total[QUERIES];
+    vec most[QUERIES];
+    memset(question, 0, sizeof question);
     for (int q = 0; q < count; q++) {
-        float lanes[LANES];
-        store(lanes, most[q]);
-        best[q] = lanes[0];
-        for (int i = 1; i < LANES; i++) best[q] = lanes[i] > best[q] ? lanes[i] : best[q];
-        for (int block = first; block < last; block++) {
-            float *s = scores + q * b->score_stride + block * LANES;
-            ints seen = (lane + block * LANES >= start) & (lane + block * LANES < end);
-            vec p = exponential(load(s) - best[q]);
-            p = chosen(seen, p, (vec){0});
-            store(s, p);
-            mass[q] += p;
-        }
-        total[q] = sum(mass[q]);
+        const int row = of.row + (q < used ? q / of.heads : 0), head = of.head + q % of.heads;
+        const float *query = b->qkv + (int64_t)row * m->query_stride + head * size;
+        ends[q] = b->positions[row] + 1;
+        most[q] = splat(-INFINITY);
+        for (int i = 0; i < size && q < used; i++) question[i][q] = query[i];
     }
-    for (int d = 0; d < stride; d += LANES) {
-        vec out[QUERIES];
-        for (int q = 0; q < count; q++) out[q] = (vec){0};
-        for (int block = first; block < last; block++) {
-            int slots = end - block * LANES < LANES ? end - block * LANES : LANES;
-            for (int slot = block == first ? start % LANES : 0; slot < slots; slot++) {
-                vec v = cached(half, blocks[block], at + LANES * size + slot * stride + d);
-                for (int q = 0; q < count; q++) out[q] += v * scores[q * b->score_stride + block * LANES + slot];
+    if (l->window && ends[0] > l->window) start = ends[0] - l->window; /* then there is one row */
+    const int first = start / LANES, last = (ends[used - 1] + LANES - 1) / LANES;
+    for (int block = first; block < last; block += side) {
+        vec even[2][QUERIES], odd[2][QUERIES];
+        int64_t here[2], next[2];
+        for (int n = 0; n < side; n++) {
+            here[n] = table[block + n < last ? block + n : block];
+            next[n] = table[block + side + n < last ? block + side + n : block];
+            for (int q = 0; q < count; q++) even[n][q] = odd[n][q] = (vec){0};
+        }
+        for (int i = 0; i < size; i += 2)
+            for (int n = 0; n < side; n++) {
+                vec one = cached(half, here[n], at + i * LANES);
+                vec two = i + 1 < size ? cached(half, here[n], at + (i + 1) * LANES) : (vec){0};
+                __builtin_prefetch((const char *)next[n] + (at + i * LANES) * (half ? 2 : 4));
+                if (!half) __builtin_prefetch((const char *)next[n] + (at + (i + 1) * LANES) * 4);
+                for (int q = 0; q < count; q++) {
+                    even[n][q] += one * question[i][q];
+                    odd[n][q] += two * question[i + 1][q];
+                }
+            }
+        for (int n = 0; n < side && block + n < last; n++) {
+            const ints place = lane + (block + n) * LANES;
+            for (int q = 0; q < used; q++) {
+                vec s = (even[n][q] + odd[n][q]) * m->query_scale;
+                if (m->attention_cap > 0) s = m->attention_cap * hyperbolic_tangent(s / m->attention_cap);
+                s = chosen((place >= start) & (place < ends[q]), s, splat(-INFINITY));
+                store(scores + ((block + n) * QUERIES + q) * LANES, s);
+                most[q] = chosen(s > most[q], s, most[q]);
             }
         }
-        for (int q = 0; q < count; q++) {
-            float lanes[LANES];
-            store(lanes, out[q] / total[q]);
-            float *to = b->attended + (int64_t)row * m->query_stride + (head + q) * size + d;
-            memcpy(to, lanes, (size - d < LANES ? size - d : LANES) * sizeof(float));
+    }
+    for (int q = 0; q < used; q++) {
+        float lanes[LANES], best;
+        vec mass = {0};
+        store(lanes, most[q]);
+        best = lanes[0];
+        for (int i = 1; i < LANES; i++) best = lanes[i] > best ? lanes[i] : best;
+        for (int block = first; block * LANES < ends[q]; block++) {
+            float *s = scores + (block * QUERIES + q) * LANES;
+            const ints place = lane + block * LANES;
+            vec p = chosen((place >= start) & (place < ends[q]), exponential(load(s) - best), (vec){0});
+            store(s, p);
+            mass += p;
         }
+        total[q] = sum(mass);
+    }
+    for (int d = 0; d < stride; d += wide * LANES) {
+        const int vectors = (stride - d) / LANES < wide ? (stride - d) / LANES : wide;
+        vec out[4][QUERIES];
+        for (int n = 0; n < wide; n++)
+            for (int q = 0; q < count; q++) out[n][q] = (vec){0};
+        for (int position = start; position < ends[used - 1]; position++) {
+            const int64_t from = at + LANES * size + position % LANES * stride + d;
+            const float *p = scores + position / LANES * QUERIES * LANES + position % LANES;
+            const int all_see = position < ends[0];
+            const int64_t later = table[(position + LANES < ends[0] ? position + LANES : position) / LANES];
+            for (int line = 0; line < wide * (half ? 32 : 64); line += 64)
+                __builtin_prefetch((const char *)later + from * (half ? 2 : 4) + line);
+            vec v[4];
+            for (int n = 0; n < wide; n++) v[n] = cached(half, table[position / LANES], from + (n < vectors ? n : 0) * LANES);
+            if (all_see) {
+                for (int q = 0; q < count; q++)
+                    for (int n = 0; n < wide; n++) out[n][q] += v[n] * p[q * LANES];
+            } else {
+                for (int q = 0; q < used; q++)
+                    for (int n = 0; n < wide && position < ends[q]; n++) out[n][q] += v[n] * p[q * LANES];
+            }
+        }
+        for (int q = 0; q < used; q++)
+            for (int n = 0; n < vectors; n++) {
+                const int row = of.row + q / of.heads, head = of.head + q % of.heads, from = d + n * LANES;
+                float lanes[LANES];
+                store(lanes, out[n][q] / total[q]);
+                float *to = b->attended + (int64_t)row * m->query_stride + head * size + from;
+                memcpy(to, lanes, (size - from < LANES ? size - from : LANES) * sizeof(float));
+            }
     }
 }
 
-static void attend_some(const model *m, const layer *l, int index, const batch *b, int row, int head, int count,
-                        float *scores) {
-    int kv = head / (m->heads / m->kv_heads);
-    switch (count + (m->cache_half ? QUERIES : 0)) {
-    case 1: attend(0, 1, m, l, index, b, row, head, kv, scores); break;
-    case 2: attend(0, 2, m, l, index, b, row, head, kv, scores); break;
-    case 3: attend(0, 3, m, l, index, b, row, head, kv, scores); break;
-    case 4: attend(0, 4, m, l, index, b, row, head, kv, scores); break;
-    case 5: attend(1, 1, m, l, index, b, row, head, kv, scores); break;
-    case 6: attend(1, 2, m, l, index, b, row, head, kv, scores); break;
-    case 7: attend(1, 3, m, l, index, b, row, head, kv, scores); break;
-    default: attend(1, 4, m, l, index, b, row, head, kv, scores);
-    }
+INLINE void attend_as(const int half, const model *m, const layer *l, int index, const batch *b, queries of, float *scores) {
+    int used = of.rows * of.heads;
+    if (used == 1) attend(half, 1, m, l, index, b, of, scores);
+    else if (used == 2) attend(half, 2, m, l, index, b, of, scores);
+    else if (used == 3) attend(half, 3, m, l, index, b, of, scores);
+    else if (used == 4) attend(half, 4, m, l, index, b, of, scores);
+    else if (used <= 8) attend(half, 8, m, l, index, b, of, scores);
+    else if (used <= 12) attend(half, 12, m, l, index, b, of, scores);
+    else attend(half, 14, m, l, index, b, of, scores);
 }
 
-/* A thread's share of all heads of all rows, as many at once as share keys and values. */
+static void attend_some(const model *m, const layer *l, int index, const batch *b, queries of, float *scores) {
+    if (m->cache_half) attend_as(1, m, l, index, b, of, scores);
+    else attend_as(0, m, l, index, b, of, scores);
+}
+
+/* How many rows from this one on are of one sequence, up to `most`; one where a window begins anew with each row. */
+static int together(const layer *l, const batch *b, int row, int most) {
+    int rows = 1;
+    while (rows < most && row + rows < b->rows && b->blocks[row + rows] == b->blocks[row]) rows++;
+    return l->window && b->positions[row + rows - 1] >= l->window ? 1 : rows;
+}
+
+/* Rows of a prompt go to the threads in turns, since later ones see more, and so do single rows; what is left of those, each
+   thread takes a share of the heads of. */
 static void attention(const model *m, const layer *l, int index, const batch *b, thread t) {
-    int group = m->heads / m->kv_heads, all = b->rows * m->heads;
+    const int group = m->heads / m->kv_heads, most = group < QUERIES ? QUERIES / group : 1;
     float *scores = b->scores + t.index * QUERIES * b->score_stride;
-    int item = share(all, t, t.index), end = share(all, t, t.index + 1);
-    while (item < end) {
-        int head = item % m->heads, count = group - head % group;
-        if (count > QUERIES) count = QUERIES;
-        if (count > end - item) count = end - item;
-        attend_some(m, l, index, b, item / m->heads, head, count, scores);
-        item += count;
+    int singles = 0, turn = 0;
+    for (int head = 0; head < m->heads; head += group)
+        for (int row = 0, rows; row < b->rows; row += rows) {
+            rows = together(l, b, row, most);
+            if (rows == 1) singles += head == 0;
+            else if (turn++ % t.count == t.index) attend_some(m, l, index, b, (queries){row, rows, head, group}, scores);
+        }
+    const int whole = singles - singles % t.count, all = (singles - whole) * m->heads;
+    int item = 0, first = share(all, t.count, t.index), end = share(all, t.count, t.index + 1);
+    for (int row = 0, rows, single = 0; row < b->rows; row += rows) {
+        rows = together(l, b, row, most);
+        if (rows > 1) continue;
+        const int is_shared = single >= whole, is_mine = single++ % t.count == t.index;
+        for (int head = 0, heads; head < m->heads; head += heads, item += is_shared ? heads : 0) {
+            heads = group - head % group < QUERIES ? group - head % group : QUERIES;
+            if (is_shared && item < first && item + heads > first) heads = first - item;
+            if (is_shared && item < end && item + heads > end) heads = end - item;
+            if (is_shared ? item >= first && item < end : is_mine)
+                attend_some(m, l, index, b, (queries){row, 1, head, heads}, scores);
+        }
     }
 }
 
@@ -486,9 +492,9 @@ static void add_row(const model *m, const batch *b, const float *post, int row) 
 static void half_layer(const model *m, const batch *b, const matrix *w, const float *x, int64_t x_stride,
                        const float *post, thread t) {
     if (!post) {
-        matmul(w, x, x_stride, b->rows, b->states, m->activation_stride, ADD, m->residual_scale, t);
+        matmul(w, (operands){x, x_stride, b->states, m->activation_stride, ADD, m->residual_scale}, b->rows, t);
     } else {
-        matmul(w, x, x_stride, b->rows, b->added, m->activation_stride, PLAIN, 1, t);
+        matmul(w, (operands){x, x_stride, b->added, m->activation_stride, PLAIN, 1}, b->rows, t);
         meet(t);
         for (int r = t.index; r < b->rows; r += t.count) add_row(m, b, post, r);
     }
@@ -509,7 +515,7 @@ static void forward_thread(const model *m, const batch *b, thread t) {
             for (int r = t.index; r < rows; r += t.count) normed_row(m, b, l->attention_norm, r);
             meet(t);
         }
-        matmul(&l->qkv, b->normed, m->activation_stride, rows, b->qkv, m->query_stride, PLAIN, 1, t);
+        matmul(&l->qkv, (operands){b->normed, m->activation_stride, b->qkv, m->query_stride, PLAIN, 1}, rows, t);
         meet(t);
         for (int r = t.index; r < rows; r += t.count) remember_row(m, l, i, b, r);
         meet(t);
@@ -518,8 +524,8 @@ static void forward_thread(const model *m, const batch *b, thread t) {
         half_layer(m, b, &l->output, b->attended, m->query_stride, l->attention_post, t);
         for (int r = t.index; r < rows; r += t.count) normed_row(m, b, l->mlp_norm, r);
         meet(t);
-        matmul(&l->gate, b->normed, m->activation_stride, rows, b->hidden, m->hidden_stride, PLAIN, 1, t);
-        matmul(&l->up, b->normed, m->activation_stride, rows, b->hidden, m->hidden_stride, act, 1, t);
+        matmul(&l->gate, (operands){b->normed, m->activation_stride, b->hidden, m->hidden_stride, PLAIN, 1}, rows, t);
+        matmul(&l->up, (operands){b->normed, m->activation_stride, b->hidden, m->hidden_stride, act, 1}, rows, t);
         meet(t);
         half_layer(m, b, &l->down, b->hidden, m->hidden_stride, l->mlp_post, t);
     }
@@ -527,10 +533,10 @@ static void forward_thread(const model *m, const batch *b, thread t) {
         rms_norm(b->states + (int64_t)b->scored_rows[s] * m->activation_stride, m->final_norm,
                  b->normed + (int64_t)s * m->activation_stride, m->width, m->epsilon);
     meet(t);
-    matmul(&m->head, b->normed, m->activation_stride, b->scored, b->logits, m->head.rows, PLAIN, 1, t);
+    matmul(&m->head, (operands){b->normed, m->activation_stride, b->logits, m->head.rows, PLAIN, 1}, b->scored, t);
     for (int s = 0; s < b->scored && (m->logits_scale != 1 || m->logits_cap > 0); s++) {
         int tiles = m->head.rows / LANES;
-        for (int i = share(tiles, t, t.index); i < share(tiles, t, t.index + 1); i++) {
+        for (int i = share(tiles, t.count, t.index); i < share(tiles, t.count, t.index + 1); i++) {
             float *to = b->logits + (int64_t)s * m->head.rows + i * LANES;
             vec x = load(to) * m->logits_scale;
             store(to, m->logits_cap > 0 ? m->logits_cap * hyperbolic_tangent(x / m->logits_cap) : x);

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = [Path(__file__).with_name(name) for name in ("kernels.c", "draw.c", "vectors.h")]
 FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC"]
 COMPILERS = ("cc", "gcc", "clang")
 SECONDS = 120.0
@@ -46,7 +46,13 @@ def kernels() -> ctypes.CDLL:
     except OSError as error:
         raise NoKernels(f"{path} cannot be loaded: {error}") from None
     library.forward.restype = None
+    library.draw.restype = ctypes.c_int64
     return library
+
+
+def loaded() -> ctypes.CDLL | None:
+    """The library if this process has it already; nothing is compiled."""
+    return kernels() if kernels.cache_info().currsize else None
 
 
 def state() -> str:
@@ -89,14 +95,14 @@ def _compile(compiler: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
         for extra in ([native, "-fopenmp"], [native]):  # Apple's clang has no OpenMP: one thread then
-            command = [compiler, *FLAGS, *extra, "-o", str(built), str(SOURCE), "-lm"]
+            command = [compiler, *FLAGS, *extra, "-o", str(built), *map(str, SOURCES[:2]), "-lm"]
             try:
                 run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
             except (OSError, subprocess.SubprocessError) as error:
                 raise NoKernels(f"{compiler} failed: {type(error).__name__}") from None
             if run.returncode == 0:
                 built.replace(path)
-                _log.debug("Compiled %s with %s", path, " ".join(command[:-3]))
+                _log.debug("Compiled %s with %s", path, " ".join(command[:-4]))
                 return
             problem = (run.stderr.strip().splitlines() or ["no message"])[0]
     raise NoKernels(f"{compiler} cannot compile the kernels: {problem}")
@@ -109,7 +115,14 @@ def _fingerprint(compiler: str) -> str:
         version = run.stdout
     except (OSError, subprocess.SubprocessError):
         version = ""
-    parts = [SOURCE.read_text("utf-8"), " ".join(FLAGS), compiler, version, platform.machine(), _processor()]
+    parts = [
+        *(source.read_text("utf-8") for source in SOURCES),
+        " ".join(FLAGS),
+        compiler,
+        version,
+        platform.machine(),
+        _processor(),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 

@@ -21,7 +21,7 @@ from .matrix import LANES, STEP, padded
 from .structs import BatchStruct, LayerStruct, ModelStruct, pointer, pointers
 from .weights import Weights
 
-QUERIES = 4
+QUERIES = 14
 """Query vectors that share what is read of the cache, as in the kernels."""
 
 

@@ -1,0 +1,69 @@
+/* Vectors of 16 floats in GCC's and Clang's own notation, which become AVX-512, AVX2 or NEON as the machine has it. */
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+#include <stdint.h>
+#include <string.h>
+
+#define LANES 16 /* floats in a vector, output rows side by side, tokens in a cache block */
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float vec __attribute__((vector_size(64)));
+typedef float loose_vec __attribute__((vector_size(64), aligned(4)));
+typedef int32_t ints __attribute__((vector_size(64)));
+
+INLINE vec splat(float value) { return value - (vec){0}; }
+INLINE vec load(const float *from) { return *(const loose_vec *)from; }
+INLINE void store(float *to, vec value) { *(loose_vec *)to = value; }
+
+INLINE vec chosen(ints where, vec yes, vec no) { return (vec)((where & (ints)yes) | (~where & (ints)no)); }
+
+/* 16 small numbers as integers of 32 bits. GCC takes its own notation apart into scalars here, hence the intrinsics. */
+#ifdef __AVX512F__
+INLINE ints from_halves(const uint16_t *from) { return (ints)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)from)); }
+INLINE ints from_bytes(const int8_t *from) { return (ints)_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)); }
+#else
+typedef uint16_t halves __attribute__((vector_size(32), aligned(2)));
+typedef int8_t bytes __attribute__((vector_size(16), aligned(1)));
+INLINE ints from_halves(const uint16_t *from) { return __builtin_convertvector(*(const halves *)from, ints); }
+INLINE ints from_bytes(const int8_t *from) { return __builtin_convertvector(*(const bytes *)from, ints); }
+#endif
+
+INLINE vec as_floats(ints whole) { return __builtin_convertvector(whole, vec); }
+INLINE vec widened(const uint16_t *from) { return (vec)(from_halves(from) << 16); } /* bfloat16: a float's upper half */
+
+INLINE void store_half(uint16_t *to, float value) { /* rounded to the nearest, ties to even */
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    *to = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+INLINE vec exponential(vec x) { /* Cephes' expf: 2^n times a polynomial; accurate to about 2 ulp */
+    x = chosen(x > -87.0f, x, splat(-87.0f));
+    x = chosen(x < 88.0f, x, splat(88.0f));
+    vec n = x * 1.44269504f;
+    ints whole = __builtin_convertvector(n + chosen(n < 0.0f, splat(-0.5f), splat(0.5f)), ints);
+    n = __builtin_convertvector(whole, vec);
+    x = x - n * 0.693359375f + n * 2.12194440e-4f;
+    vec p = splat(1.9875691500e-4f);
+    p = p * x + 1.3981999507e-3f;
+    p = p * x + 8.3334519073e-3f;
+    p = p * x + 4.1665795894e-2f;
+    p = p * x + 1.6666665459e-1f;
+    p = p * x + 5.0000001201e-1f;
+    return (p * x * x + x + 1.0f) * (vec)((whole + 127) << 23);
+}
+
+INLINE vec hyperbolic_tangent(vec x) { return 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f); }
+INLINE vec silu(vec x) { return x / (1.0f + exponential(-x)); }
+INLINE vec gelu(vec x) { return 0.5f * x * (1.0f + hyperbolic_tangent(0.7978845608f * (x + 0.044715f * x * x * x))); }
+
+INLINE float sum(vec v) {
+    float lanes[LANES], total = 0;
+    store(lanes, v);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    total = lanes[0];
+    return total;
+}
