@@ -58,7 +58,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An address that is passed on to the server; never fetched by us."""
+    """An address that is passed on to the server. Nothing here fetches it unless a program says so (docs/limits.md)."""
 
     address: str
 

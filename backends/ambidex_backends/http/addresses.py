@@ -5,11 +5,20 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from typing import TypeAlias
 
 FIRST_ADDRESS_SECONDS = 1.0
 """For each address of a name but the last: a dead first one must not use up the time for connecting."""
+
+Permit: TypeAlias = "Callable[[str], None]"
+"""Asked about each numeric address of a name before a connection to any of them is begun; raises what refuses it."""
+
+
+def anywhere(address: str) -> None:
+    """The server of a backend may be wherever it is: whoever wrote the program chose it."""
 
 
 def look_up(host: str, port: int) -> Future[list[str]]:

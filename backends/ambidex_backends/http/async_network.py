@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import httpcore
 
-from .addresses import look_up, seconds_for
+from .addresses import Permit, anywhere, look_up, seconds_for
 from .call import Call
 from .network import MAX_HELD_BYTES, call_of
 
@@ -17,7 +17,8 @@ from .network import MAX_HELD_BYTES, call_of
 class AsyncGuard(httpcore.AsyncNetworkBackend):
     """Opens connections, as `Guard` does."""
 
-    def __init__(self) -> None:
+    def __init__(self, permit: Permit = anywhere) -> None:
+        self._permit = permit
         self._network = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     async def connect_tcp(
@@ -37,6 +38,8 @@ class AsyncGuard(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout from None
         except OSError as problem:
             raise httpcore.ConnectError(str(problem)) from problem
+        for address in addresses:
+            self._permit(address)
         call.phase = "connect"
         for number, address in enumerate(addresses):
             seconds = seconds_for(number, len(addresses), call.seconds(httpcore.ConnectTimeout))

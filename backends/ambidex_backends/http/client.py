@@ -26,6 +26,7 @@ from ambidex.errors import (
 )
 from ambidex.strict_json import StrictJSONError, loads
 
+from .addresses import Permit, anywhere
 from .call import Call
 from .content import Content, Utf8
 from .json_values import as_object
@@ -43,7 +44,11 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One HTTP request: `body` as JSON bytes is posted, None means GET. `optional`: its answer may be done without."""
+    """One HTTP request: `body` as JSON bytes is posted, None means GET.
+
+    optional  its answer may be done without
+    unjudged  its answer is handed out whatever its status and type: its reader looks at them
+    """
 
     url: str
     body: bytes | None = field(default=None, repr=False)
@@ -54,6 +59,7 @@ class Ask:
     provider: str | None = None
     limits: Limits = DEFAULT_LIMITS
     optional: bool = False
+    unjudged: bool = False
 
     @property
     def host(self) -> str:
@@ -69,8 +75,10 @@ class Ask:
 class Http:
     """Connections are kept per process and, for the async half (asyncio), per event loop; a fork starts with none."""
 
-    def __init__(self, proxy: Proxy | None = None) -> None:
+    def __init__(self, proxy: Proxy | None = None, permit: Permit = anywhere) -> None:
+        """`permit` is asked about each address before there is a connection to it."""
         self._proxy = proxy
+        self._permit = permit
         self._clients: dict[int, httpx.Client] = {}
         self._async_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._closed = False
@@ -140,7 +148,7 @@ class Http:
             from .connection import Client
 
             # Two threads may both come here: the one whose client is not kept has opened nothing with it.
-            client = self._clients.setdefault(os.getpid(), Client(self._proxy))
+            client = self._clients.setdefault(os.getpid(), Client(self._proxy, self._permit))
         return client
 
     def _async_client(self) -> httpx.AsyncClient:
@@ -153,7 +161,7 @@ class Http:
             for other in list(self._async_clients):  # what a closed loop has left open, nobody can close any more
                 if other.is_closed():
                     self._async_clients.pop(other, None)
-            client = self._async_clients[loop] = AsyncClient(self._proxy)
+            client = self._async_clients[loop] = AsyncClient(self._proxy, self._permit)
         return client
 
     def check_open(self) -> None:
@@ -171,6 +179,7 @@ class AnyResponse:
     def __init__(self, raw: httpx.Response, call: Call, ask: Ask) -> None:
         call.streams = ask.streams
         self.call = call
+        self.status = raw.status_code
         self.headers: Mapping[str, str] = _plain(raw.headers)
         call.server_says_retry = _YES_NO.get(self.headers.get("x-should-retry", ""))
         self._raw = raw
@@ -186,8 +195,8 @@ class AnyResponse:
     def _is_wanted(self) -> bool:
         """Whether it is what was asked for; if not, its body says why."""
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self._raw.status_code != 200:
-            return False
+        if self._ask.unjudged or self.status != 200:
+            return self._ask.unjudged
         return media_type == EVENT_STREAM if self._ask.streams else "html" not in media_type
 
     def _without_keys(self, body: bytes) -> bytes:
@@ -195,7 +204,7 @@ class AnyResponse:
         return body if self._ask.credentials is None else self._ask.credentials.hidden_in(body)
 
     def _refusal(self, body: bytes) -> AmbidexError:
-        status, ask = self._raw.status_code, self._ask
+        status, ask = self.status, self._ask
         if status >= 400:
             return for_response(status, self.headers, body, target=ask.target, model=ask.model, provider=ask.provider)
         request_id = self.headers.get("x-request-id")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from .addresses import Permit
 from .async_network import AsyncGuard
 from .kept_connection import AsyncKeptConnection, KeptConnection
 from .network import Guard
@@ -37,11 +38,11 @@ class _Answer(httpx.Response):
 class Transport(httpx.BaseTransport):
     """Our network under httpx. No request waits for a connection: their number is not limited, idle ones are."""
 
-    def __init__(self, proxy: Proxy | None) -> None:
+    def __init__(self, proxy: Proxy | None, permit: Permit) -> None:
         self._pool = (
-            _Pool(**_POOL)
+            _Pool(permit)
             if proxy is None
-            else httpcore.HTTPProxy(**_of(proxy), **_POOL, ssl_context=_tls(), network_backend=Guard())
+            else httpcore.HTTPProxy(**_of(proxy), **_POOL, ssl_context=_tls(), network_backend=Guard(permit))
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -55,11 +56,11 @@ class Transport(httpx.BaseTransport):
 class AsyncTransport(httpx.AsyncBaseTransport):
     """The async twin. That none waits in the pool matters here: cancelled there, it blocks httpcore for good."""
 
-    def __init__(self, proxy: Proxy | None) -> None:
+    def __init__(self, proxy: Proxy | None, permit: Permit) -> None:
         self._pool = (
-            _AsyncPool(**_POOL)
+            _AsyncPool(permit)
             if proxy is None
-            else httpcore.AsyncHTTPProxy(**_of(proxy), **_POOL, ssl_context=_tls(), network_backend=AsyncGuard())
+            else httpcore.AsyncHTTPProxy(**_of(proxy), **_POOL, ssl_context=_tls(), network_backend=AsyncGuard(permit))
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -75,15 +76,23 @@ class AsyncTransport(httpx.AsyncBaseTransport):
 class _Pool(httpcore.ConnectionPool):
     """httpcore's, of connections of ours."""
 
+    def __init__(self, permit: Permit) -> None:
+        super().__init__(**_POOL)
+        self._permit = permit
+
     def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
-        return KeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), Guard())
+        return KeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), Guard(self._permit))
 
 
 class _AsyncPool(httpcore.AsyncConnectionPool):
     """The async twin."""
 
+    def __init__(self, permit: Permit) -> None:
+        super().__init__(**_POOL)
+        self._permit = permit
+
     def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        return AsyncKeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), AsyncGuard())
+        return AsyncKeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), AsyncGuard(self._permit))
 
 
 class _Body(httpx.SyncByteStream):
@@ -121,8 +130,8 @@ _NO_COOKIES = _NoCookies()
 class Client(httpx.Client):
     """httpx's, on our network: nothing of the environment is read, nothing is followed, nothing is kept."""
 
-    def __init__(self, proxy: Proxy | None) -> None:
-        super().__init__(transport=Transport(proxy), auth=httpx.Auth(), trust_env=False, follow_redirects=False)
+    def __init__(self, proxy: Proxy | None, permit: Permit) -> None:
+        super().__init__(transport=Transport(proxy, permit), auth=httpx.Auth(), trust_env=False, follow_redirects=False)
 
     @property
     def cookies(self) -> httpx.Cookies:
@@ -136,8 +145,10 @@ class Client(httpx.Client):
 class AsyncClient(httpx.AsyncClient):
     """The async twin."""
 
-    def __init__(self, proxy: Proxy | None) -> None:
-        super().__init__(transport=AsyncTransport(proxy), auth=httpx.Auth(), trust_env=False, follow_redirects=False)
+    def __init__(self, proxy: Proxy | None, permit: Permit) -> None:
+        super().__init__(
+            transport=AsyncTransport(proxy, permit), auth=httpx.Auth(), trust_env=False, follow_redirects=False
+        )
 
     @property
     def cookies(self) -> httpx.Cookies:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, cast
 
 import httpcore
 
-from .addresses import give_up, look_up, seconds_for
+from .addresses import Permit, anywhere, give_up, look_up, seconds_for
 from .call import Call
 from .nested_tls import NestedTls
 
@@ -32,6 +32,9 @@ _TCP: TypeAlias = "socket.socket | NestedTls"
 
 class Guard(httpcore.NetworkBackend):
     """Opens connections."""
+
+    def __init__(self, permit: Permit = anywhere) -> None:
+        self._permit = permit
 
     def connect_tcp(
         self,
@@ -52,6 +55,8 @@ class Guard(httpcore.NetworkBackend):
             raise httpcore.ConnectTimeout from None
         except OSError as problem:
             raise httpcore.ConnectError(str(problem)) from problem
+        for address in addresses:
+            self._permit(address)
         call.phase = "connect"
         for number, address in enumerate(addresses):
             seconds = seconds_for(number, len(addresses), call.seconds(httpcore.ConnectTimeout))
