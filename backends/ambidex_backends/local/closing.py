@@ -46,6 +46,7 @@ _LIKELY = re.compile(rb'[]}[{":, )]{1,4}|[ -~]|true|null|[0-9]{2}')
 _PLAIN = re.compile(rb"[A-Za-z0-9 \x80-\xff]+")
 """What is a piece of a text wherever any letter may stand."""
 
+_DIGITS = b"0123456789"
 _LETTERS = (b"a", b"q", b"Q", b"x", b"Z")
 
 
@@ -66,6 +67,7 @@ class Closing:
             ESCAPED: escaped,
         }
         """Some ids, the best first."""
+        self._digits = np.array([id for id, data in enumerate(vocabulary[:size]) if data[:1].isdigit()], dtype=np.int64)
         self.quotes = [[id] for id, data in few_bytes if data in (b'"', b"'")]
         """The ids that end texts, each by itself."""
         one_letter = {data: id for id, data in few_bytes if data in _LETTERS}
@@ -90,6 +92,17 @@ class Closing:
         """Whether any letter may follow: in a text, but not where a name, a tag, or one of a few words is written."""
         letters = self.letters
         return len(letters) > 1 and letters[-1] < len(allowed) and bool(allowed[list(letters)].all())
+
+    def digits_after(self, token: int, before: int) -> int:
+        """How many digits in a row the text ends with behind this token."""
+        data = self._vocabulary[token] if token < len(self._vocabulary) else b""
+        return before + len(data) if data.isdigit() else len(data) - len(data.rstrip(_DIGITS))
+
+    def without_digits(self, allowed: Allowed) -> Allowed:
+        """The `allowed` without those that begin with a digit, if others are left."""
+        others = allowed.copy()
+        others[self._digits] = False
+        return others if others.any() else allowed
 
     def is_text(self, valid: Callable[[list[int]], int]) -> bool:
         """The same, asked of a function that says how many of some ids may follow."""

@@ -26,6 +26,9 @@ GROWTH = 64
 text, until that is looked at anew. A piece of a text in which anything may stand is taken to need less
 (`Closing.growth_of_piece`)."""
 
+MAX_DIGITS = 64
+"""Digits in a row after which a number ends: no double has so many, and a model may love to repeat itself."""
+
 MAX_WAY = 4096
 """Tokens after which a way to the end is no longer looked for."""
 
@@ -107,12 +110,14 @@ class GrammarConstraint:
         *,
         endings: Sequence[list[int]] = (),
         has_plain_pieces: bool = True,
+        bounds_digits: bool = False,
         must_fit: bool = True,
     ) -> None:
         """`left` tokens are there for it; None: it may be left half-written where they run out.
 
         endings           the ids of texts that end a part of it, the longest first
         has_plain_pieces  none of these ends in a letter or a digit
+        bounds_digits     no more than `MAX_DIGITS` stand in a row outside of texts, if anything else may follow
         must_fit          raises `InvalidRequest` where not even the shortest text fits; else it is left half-written
         """
         self._matcher = matcher
@@ -120,6 +125,8 @@ class GrammarConstraint:
         self._closing = closing
         self._endings = endings
         self._has_plain_pieces = has_plain_pieces
+        self._bounds_digits = bounds_digits
+        self._digits = 0
         self._pending: Future[Allowed] | None = None
         self._place: Place = OUTSIDE
         self._is_free = False
@@ -158,7 +165,10 @@ class GrammarConstraint:
         allowed = self._allowed() if self._pending is None else self._pending.result()
         self._pending = None
         self._check()
-        self._is_free = self._has_plain_pieces and self._closing.is_free(allowed)
+        is_free = self._closing.is_free(allowed)
+        if self._bounds_digits and self._digits >= MAX_DIGITS and not is_free:
+            allowed = self._closing.without_digits(allowed)
+        self._is_free = self._has_plain_pieces and is_free
         return _only(allowed, logits)
 
     def _allowed(self) -> Allowed:
@@ -211,6 +221,7 @@ class GrammarConstraint:
         piece = self._closing.growth_of_piece(token) if self._is_free else None
         self._grown += GROWTH + 2 * (self.shortest or 0) if piece is None else piece
         self._is_free = False
+        self._digits = self._closing.digits_after(token, self._digits)
         self._place = self._closing.place_after(token, self._place)
         self._check()
 

@@ -79,6 +79,7 @@ class Grammars:
             left,
             endings=[ids for text in tried if (ids := self.ids(text))],
             has_plain_pieces=not any(text[-1].isalnum() or text[-1] == " " for text in endings),
+            bounds_digits=not isinstance(grammar, (Regex, Lark)),
             must_fit=must_fit,
         )
 

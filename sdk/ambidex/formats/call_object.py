@@ -12,6 +12,10 @@ from .lenient_json import Fragment, LenientReader, strict_object
 NEUTRAL = frozenset({"type", "id", "description", "thought", "reasoning"})
 """Members that say nothing against an object being a call, in text that may be another JSON answer."""
 
+OTHER_NAMES = frozenset({"function", "tool_name", "tool"})
+OTHER_ARGUMENTS = frozenset({"args", "input", "parameter", "tool_input"})
+"""What models of any family confuse the members with. Read only where the object can be nothing but a call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Members:
@@ -102,7 +106,7 @@ class CallObject:
             if self._name is None:
                 self._begin(key)
             self._read_arguments(fragment, key)
-        elif key in members.name:
+        elif key in members.name or (key in OTHER_NAMES and self._name is None and not self._unsure):
             self._text.append(fragment.text)
             if fragment.ends:
                 self._read_name(key)
@@ -110,7 +114,9 @@ class CallObject:
             self._text.append(fragment.text)
             if fragment.ends:
                 self._id, self._text = str(json.loads("".join(self._text))), []
-        elif key in members.arguments:
+        elif key in members.arguments or (
+            key in OTHER_ARGUMENTS and self._arguments_key in (None, key) and not self._unsure
+        ):
             self._read_arguments(fragment, key)
         elif self._unsure and key not in NEUTRAL:
             self._wrong = self._wrong or f"it has {key[:80]!r}"
@@ -127,13 +133,28 @@ class CallObject:
             self._calls.start(name, self._id)
 
     def _read_name(self, key: str) -> None:
-        name = json.loads("".join(self._text))
-        self._text = []
+        written, self._text = "".join(self._text), []
+        name = json.loads(written)
+        if isinstance(name, dict) and key in OTHER_NAMES:
+            name = self._read_inner(written)
         if not isinstance(name, str) or not name.strip():
             self._wrong = self._wrong or "its name is not a text"
         elif self._name is None:
             self._begin(name.strip())
         self._repaired |= key != self._members.name[0]
+
+    def _read_inner(self, written: str) -> object:
+        """The name in `"function": {"name": ..., "arguments": ...}`, as in OpenAI's requests; takes the arguments."""
+        inner = LenientReader()
+        inner.feed(written, 0, len(written))
+        parts: dict[str, str] = {}
+        for fragment in inner.fragments:
+            if fragment.member is not None:
+                parts[fragment.member] = parts.get(fragment.member, "") + fragment.text
+        name, key = parts.get("name"), next((key for key in self._members.arguments if key in parts), None)
+        if key is not None and self._arguments_key is None:
+            self._read_arguments(Fragment(key, parts[key], ends=True), key)
+        return None if name is None else json.loads(name)
 
     def _read_arguments(self, fragment: Fragment, key: str) -> None:
         if self._arguments_key is None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pydantic
 import pytest
+import torch
 from tests.backends.local.conftest import text_tokenizer
 from tests.backends.local.forms import Chance, bfcl, text_of, walk
 from tests.backends.local.test_constraint import TYPES, Invoice, Node, add
@@ -19,7 +20,7 @@ from ambidex.formats import get
 from ambidex.grammar import Grammar, Json, Lark, Regex, one_of
 from ambidex.output import form, validate
 from ambidex.schema_check import schema_problems
-from ambidex_backends.local.constraint import Constraint
+from ambidex_backends.local.constraint import MAX_DIGITS, Constraint
 from ambidex_backends.local.grammars import Grammars
 from ambidex_backends.local.tokenizer import Tokenizer
 from ambidex_backends.local.triggered import TriggeredConstraint
@@ -137,6 +138,35 @@ def test_arguments_of_tools_that_others_wrote(large: Forms, shared: Path) -> Non
 @pytest.mark.nightly
 def test_arguments_of_all_tools_that_others_wrote(large: Forms, shared: Path) -> None:
     assert check_tools(large, shared, 1) > 2000
+
+
+class Digits(Chance):
+    """Scores of a model that would rather write one digit after the other."""
+
+    def __init__(self, forms: Forms, digit: str) -> None:
+        super().__init__(0, forms.size)
+        wanted = (".", digit, f"0.{digit}")
+        self._rather = [id for id in range(forms.size) if forms.tokenizer.token_bytes(id).decode("latin-1") in wanted]
+
+    def logits(self) -> torch.Tensor:
+        scores = super().logits()
+        scores[self._rather] += 50
+        return scores
+
+
+@pytest.mark.parametrize("digit", ["0", "4"])
+@pytest.mark.parametrize("output", [float, list[float], dict[str, float]], ids=str)
+def test_a_number_comes_to_its_end(forms: Forms, output: Any, digit: str) -> None:
+    grammar = form(output)
+    ids = walk(forms.grammars.constraint(grammar, 3000), Digits(forms, digit), 3000, forms.ends)
+    text = text_of(forms.tokenizer, ids)
+    validate(text, output)
+    assert max(map(len, re.findall("[0-9]+", text)), default=0) <= 2 * MAX_DIGITS
+
+
+def test_digits_that_were_asked_for_are_written(forms: Forms) -> None:
+    ids = walk(forms.grammars.constraint(Regex("[0-9]{200}"), 300), Digits(forms, "4"), 300, forms.ends)
+    assert len(text_of(forms.tokenizer, ids)) == 200
 
 
 # -- forks
