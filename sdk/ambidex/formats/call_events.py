@@ -55,6 +55,10 @@ class CallEvents:
         """What was offered, by name; empty if nothing is known of it."""
         return self._tools
 
+    def tool(self, name: str) -> Tool | None:
+        """The tool that a call of this name is meant for."""
+        return self._tools.get(name) or self._tools.get(name.removeprefix(NAMESPACE))
+
     def start(self, name: str, id: str | None = None) -> None:
         """A call of `name` begins; `id` is the one in the text, where the family writes ids."""
         self._id = id or self._new_id()

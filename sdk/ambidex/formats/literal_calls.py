@@ -15,18 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .argument_types import UNKNOWN, Argument, arguments_of
+from .call_block import MAX_CALL, MAX_GAP, after_gap
 from .call_events import CallEvents
 from .literal_reader import LiteralReader
 from .markers import Markers
 
-MAX_CALL = 1 << 20
-"""Characters of one block. A longer call fails, and its raw text is kept up to here."""
-
 MAX_NAME = 400
-MAX_GAP = 400
-"""Characters of a name, and of space, looked over to see what it is that follows."""
+"""Characters of a name, looked over to see what it is that follows."""
 
-_GAP = re.compile(r"[ \t\r\n]*+")
 _CALL = re.compile(r"(?:(call)\s*+:\s*+)?([^\s{}:<>\"',]++)\s*+\{")
 _MAY_BE_CALL = re.compile(r"[^\s{}:<>\"',]*+\s*+(?::\s*+[^\s{}:<>\"',]*+\s*+)?")
 _BARE_KEY = re.compile(r"([^\s{}\[\]:=,<>\"']++)\s*+([:=])")
@@ -124,7 +120,7 @@ class LiteralBlock:
     # Calls
 
     def _next_call(self, text: str, start: int) -> int:
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         closing = self._closing(text, at)
         is_too_far = at - start >= MAX_GAP
         if (closing is None or at >= len(text)) and not is_too_far:
@@ -146,7 +142,7 @@ class LiteralBlock:
         self._repaired = self._any_call or not found[1]
         self._any_call = self._is_first = True
         self._is_double = False
-        self._declared = arguments_of(self._calls.tools.get(found[2]))
+        self._declared = arguments_of(self._calls.tool(found[2]))
         self._calls.start(found[2])
         self._calls.arguments("{")
         self._state = self._key
@@ -154,7 +150,7 @@ class LiteralBlock:
 
     def _key(self, text: str, start: int) -> int:
         """Before an argument or the end of the call."""
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at >= len(text) or at - start >= MAX_GAP:
             return at
         closing = self._closing(text, at)
@@ -184,7 +180,7 @@ class LiteralBlock:
             if end < 0:
                 too_long = len(text) - at >= MAX_NAME or self._final
                 return self._fail("the name of an argument does not end", at) if too_long else at
-            after = _after_gap(text, end + len(quote))
+            after = after_gap(text, end + len(quote))
             if after >= len(text):
                 return at if after - end < MAX_GAP else self._fail("an argument has no name", at)
             if text[after] not in ":=":
@@ -221,7 +217,7 @@ class LiteralBlock:
 
     def _first_of_value(self, text: str, start: int) -> int:
         """Decides what kind of value begins."""
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at >= len(text) or at - start >= MAX_GAP:
             return at
         quote = self._form.delimiter
@@ -235,7 +231,7 @@ class LiteralBlock:
             self._state = self._in_value
             return at
         found = _SCALAR.match(text, at, at + MAX_NAME)
-        after = _after_gap(text, found.end()) if found else at
+        after = after_gap(text, found.end()) if found else at
         is_near = found is not None and after - at < MAX_NAME
         if is_near and not self._final and (after >= len(text) or self._closing(text, after) is None):
             return at
@@ -293,7 +289,7 @@ class LiteralBlock:
         return found.end()
 
     def _after_value(self, text: str, start: int) -> int:
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at >= len(text) or at - start >= MAX_GAP:
             return at
         closing = self._closing(text, at)
@@ -326,7 +322,7 @@ class LiteralBlock:
             return None if closing is None else True
         if text[at] != ",":
             return False
-        after = _after_gap(text, at + 1)
+        after = after_gap(text, at + 1)
         rest = text[after : after + MAX_NAME]
         if _BARE_KEY.match(rest) or _QUOTED_KEY.match(rest):
             return True
@@ -388,8 +384,3 @@ def written_literal(value: object, delimiter: str) -> str:
     if isinstance(value, Sequence):
         return f"[{','.join(written_literal(item, delimiter) for item in value)}]"
     return json.dumps(value)
-
-
-def _after_gap(text: str, at: int) -> int:
-    found = _GAP.match(text, at, at + MAX_GAP)
-    return found.end() if found else at

@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ambidex.strict_json import MAX_DEPTH
 
 from .argument_types import UNKNOWN, Argument, arguments_of
+from .call_block import MAX_GAP, CallBlock, after_gap
 from .call_events import CallEvents
 from .markers import Markers
 
-MAX_CALL = 1 << 20
-"""Characters of one call. A longer one fails, and its raw text is kept up to here."""
-
 MAX_TAG = 400
-MAX_GAP = 400
-"""Characters of a tag, and of space, looked over to see what it is that follows."""
+"""Characters of a tag, looked over to see what it is that follows."""
 
-_GAP = re.compile(r"[ \t\r\n]*+")
 _TAG = re.compile(r"<(/?)([^<>\n]++)>")
 _MAY_BE_TAG = re.compile(r"(?:<[^<>\n]*+)?")
 _INVOKE = re.compile(r"invoke\s++name\s*+=\s*+[\"']?([^\"'<>\n]++)[\"']?\s*+")
@@ -89,59 +84,31 @@ class _Element:
         return self.argument.as_json(text)
 
 
-class NestedTagBlock:
+class NestedTagBlock(CallBlock):
     """A section of calls. `feed` until `ended`, or `close` at the end of the output."""
 
     def __init__(self, form: NestedTagCalls, calls: CallEvents, opening: str) -> None:
-        self.ended = False
-        self.text = ""
-        self.rest = ""
+        super().__init__(calls, opening)
         self._form = form
-        self._calls = calls
-        self._state: Callable[[str, int], int] = self._between
-        self._raw = [opening]
-        self._length = 0
-        self._raw_is_over = False  # what the present state reads belongs to no call any more
-        self._final = False
-        self._any_call = False
-        self._repaired = False
-        self._problem = "the call was cut off"
+        self._state = self._between
         self._tool_arguments = dict[str, Argument]()
         self._is_first = True
         self._open: list[_Element] = []
 
-    def feed(self, text: str, start: int) -> int:
-        """Returns how far it read: to the end of the block, of the text, or to what may be the beginning of a tag."""
-        at = start
-        while not self.ended:
-            state = self._state
-            read = state(text, at)
-            if not self._raw_is_over:
-                self._keep(text[at:read])
-            self._raw_is_over = False
-            if read == at and self._state == state:
-                break
-            at = read
-        return at
+    @property
+    def _is_outside(self) -> bool:
+        return self._state == self._between
 
-    def close(self, unread: str) -> None:
-        """The output is over: what was begun and is not closed is cut off."""
-        if self.ended:
-            return
-        self._final = True
-        unread = unread[self.feed(unread, 0) :]
-        if self.ended:
-            self.rest += unread
-        elif self._state == self._between and self._any_call:
+    def _end_of_output(self, unread: str) -> None:
+        if self._is_outside and self._any_call:
             self.text = unread
         else:
             self._keep(unread)
             self._calls.fail("".join(self._raw), self._problem)
-        self.ended = True
 
     def _between(self, text: str, start: int) -> int:
         """In the section, outside of a call."""
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         tag = self._tag(text, at) if at - start < MAX_GAP else ("", at)
         if tag is None or (at >= len(text) and at - start < MAX_GAP):
             return start
@@ -161,7 +128,7 @@ class NestedTagBlock:
         self._repaired = False
         self._open = []
         tool = found[1].strip()
-        self._tool_arguments = dict(arguments_of(self._calls.tools.get(tool)))
+        self._tool_arguments = dict(arguments_of(self._calls.tool(tool)))
         self._calls.start(tool)
         self._calls.arguments("{")
         self._state = self._in_call
@@ -169,7 +136,7 @@ class NestedTagBlock:
 
     def _in_call(self, text: str, start: int) -> int:
         """Between two arguments."""
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at >= len(text) or at - start >= MAX_GAP:
             return at
         tag = self._tag(text, at)
@@ -276,9 +243,7 @@ class NestedTagBlock:
         self._state = self._between
 
     def _break(self, problem: str, at: int) -> int:
-        self._problem = f"the call is malformed: {problem}"
-        self._state = self._broken
-        return at
+        return super()._break(f"the call is malformed: {problem}", at)
 
     def _broken(self, text: str, start: int) -> int:
         """To the tag that ends the call or the section, or begins another."""
@@ -311,16 +276,3 @@ class NestedTagBlock:
         rest = text[start : start + MAX_TAG]
         may_be_tag = len(rest) < MAX_TAG and _MAY_BE_TAG.fullmatch(rest) is not None
         return None if may_be_tag and not self._final else ("", at)
-
-    def _keep(self, text: str) -> None:
-        """What was read belongs to the call's raw text."""
-        room = MAX_CALL - self._length
-        self._length += len(text)
-        self._raw.append(text[: max(0, room)])
-        if room < len(text) and self._state not in (self._broken, self._between):
-            self._break(f"it is longer than {MAX_CALL} characters", 0)
-
-
-def _after_gap(text: str, at: int) -> int:
-    found = _GAP.match(text, at, at + MAX_GAP)
-    return found.end() if found else at

@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .call_block import MAX_GAP, CallBlock, after_gap
 from .call_events import CallEvents
 from .literal_reader import LiteralReader
 from .markers import Markers
-from .turn_parser import Body, NewBody
-
-MAX_CALL = 1 << 20
-"""Characters of one call. A longer one fails, and its raw text is kept up to here."""
+from .turn_parser import NewBody
 
 MAX_NAME = 400
-MAX_GAP = 400
-"""Characters of a name, and of space, looked over to see what it is that follows."""
+"""Characters of a name, looked over to see what it is that follows."""
 
-_GAP = re.compile(r"[ \t\r\n]*+")
 _CALL = re.compile(r"([^\W\d][\w.\-]*+)[ \t]*+\(")
 _MAY_BE_CALL = re.compile(r"(?:[^\W\d][\w.\-]*+[ \t]*+)?")
 _KEY = re.compile(r"([^\W\d][\w.\-$]*+)\s*+([=:])")
@@ -57,58 +53,20 @@ class PythonicCalls:
         return PythonicBlock(self, calls, opening)
 
 
-class PythonicBlock:
+class PythonicBlock(CallBlock):
     """A list of calls. `feed` until `ended`, or `close` at the end of the output."""
 
     def __init__(self, form: PythonicCalls, calls: CallEvents, opening: str) -> None:
-        self.ended = False
-        self.text = ""
-        self.rest = ""
+        super().__init__(calls, opening)
         self._form = form
-        self._calls = calls
-        self._opening = opening
-        self._state: Callable[[str, int], int] = self._first
-        self._raw = [opening]
-        self._length = 0
-        self._raw_is_over = False  # what the present state reads belongs to no call any more
-        self._final = False
+        self._state = self._first
         self._in_list = form.bare and not form.suffix
-        self._any_call = False
-        self._repaired = False
         self._first_argument = True
         self._space = ""  # before a value's first piece
-        self._problem = "the call was cut off"
         self._value: LiteralReader | None = None
-        self._other: Body | None = None
 
-    def feed(self, text: str, start: int) -> int:
-        """Returns how far it read: to the end of the list, of the text, or to what only more text can decide."""
-        at = start
-        while not self.ended:
-            state = self._state
-            read = state(text, at)
-            if not self._raw_is_over:
-                self._keep(text[at:read])
-            self._raw_is_over = False
-            if read == at and self._state == state:
-                break
-            at = read
-        return at
-
-    def close(self, unread: str) -> None:
-        """The output is over: what was begun and is not closed is cut off."""
-        if self.ended:
-            return
-        self._final = True
-        unread = unread[self.feed(unread, 0) :]
-        if self.ended:
-            self.rest += unread
-            return
-        self.ended = True
-        if self._other is not None:
-            self._other.close(unread)
-            self._copy(self._other)
-        elif self._state == self._after_call and not unread.strip():
+    def _end_of_output(self, unread: str) -> None:
+        if self._state == self._after_call and not unread.strip():
             self._repaired |= self._in_list or bool(self._form.closing)
             self._complete("")
         elif self._form.bare and not self._any_call:
@@ -121,12 +79,12 @@ class PythonicBlock:
 
     def _first(self, text: str, start: int) -> int:
         """Before the first call."""
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at - start >= MAX_GAP:
             return self._no_call(start, "there is no call where one should begin")
         if at >= len(text):
             return start
-        bracket = _after_gap(text, at + 1)
+        bracket = after_gap(text, at + 1)
         if text[at] == "[" and not self._in_list and bracket >= len(text) and bracket - at <= MAX_GAP:
             return start
         is_array = text[at] == "[" and text.startswith("{", bracket)
@@ -140,18 +98,8 @@ class PythonicBlock:
         self._state = self._next_call
         return at
 
-    def _read_other(self, text: str, start: int) -> int:
-        assert self._other is not None
-        at = self._other.feed(text, start)
-        if self._other.ended:
-            self._copy(self._other)
-        return at
-
-    def _copy(self, other: Body) -> None:
-        self.ended, self.text, self.rest = other.ended, other.text, other.rest
-
     def _next_call(self, text: str, start: int) -> int:
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at - start >= MAX_GAP:
             return self._no_call(start, "there is no call where one should begin")
         if at >= len(text):
@@ -177,7 +125,7 @@ class PythonicBlock:
             begins = self._argument_begins(text, end)
             if begins is None:
                 return start
-            if not begins or (tools and name not in tools):
+            if not begins or (tools and self._calls.tool(name) is None):
                 return self._no_call(start, "")
         self._any_call = self._first_argument = True
         self._repaired = False
@@ -194,7 +142,7 @@ class PythonicBlock:
         return self._break(problem, at)
 
     def _argument_begins(self, text: str, at: int) -> bool | None:
-        at = _after_gap(text, at)
+        at = after_gap(text, at)
         rest = text[at : at + MAX_NAME]
         if rest.startswith(")") or _KEY.match(rest):
             return True
@@ -212,7 +160,7 @@ class PythonicBlock:
 
     def _argument(self, text: str, start: int) -> int:
         """Before an argument or the end of the call."""
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at >= len(text) or at - start >= MAX_GAP:
             return at
         if text[at] == ")":
@@ -249,7 +197,7 @@ class PythonicBlock:
         return at
 
     def _after_value(self, text: str, start: int) -> int:
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at >= len(text) or at - start >= MAX_GAP:
             return at
         if text[at] not in ",)":
@@ -262,7 +210,7 @@ class PythonicBlock:
         the call with another call, the end of the list or a tag behind it."""
         if at >= len(text):
             return final
-        after = _after_gap(text, at + 1)
+        after = after_gap(text, at + 1)
         if text[at] == ",":
             return True if text.startswith(")", after) else self._key_follows(text, after, final)
         if text[at] != ")" or after - at > MAX_GAP:
@@ -280,7 +228,7 @@ class PythonicBlock:
 
     def _after_call(self, text: str, start: int) -> int:
         """Behind a call's bracket."""
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at - start >= MAX_GAP:
             return self._break("there is something else behind the call", at)
         if at >= len(text):
@@ -314,11 +262,6 @@ class PythonicBlock:
 
     # A broken call
 
-    def _break(self, problem: str, at: int) -> int:
-        self._problem = problem
-        self._state = self._broken
-        return at
-
     def _broken(self, text: str, start: int) -> int:
         """To the closing tag; without one, to the end of the line."""
         if self._form.closing:
@@ -341,20 +284,7 @@ class PythonicBlock:
         may_be = not found and any(tag.startswith(rest) for tag in self._form.closing)
         return None if may_be and not self._final else found
 
-    def _keep(self, text: str) -> None:
-        """What was read belongs to the call's raw text."""
-        room = MAX_CALL - self._length
-        self._length += len(text)
-        self._raw.append(text[: max(0, room)])
-        if room < len(text) and self._state not in (self._broken, self._read_other):
-            self._break(f"the call is longer than {MAX_CALL} characters", 0)
-
 
 def pythonic(name: str, arguments: Mapping[str, Any]) -> str:
     """A call as Python writes it."""
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
-
-
-def _after_gap(text: str, at: int) -> int:
-    found = _GAP.match(text, at, at + MAX_GAP)
-    return found.end() if found else at

@@ -11,25 +11,18 @@ opening tag. What is cut off by the end of the output is never completed.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .argument_types import UNKNOWN, Argument, arguments_of
+from .call_block import MAX_GAP, CallBlock, after_gap
 from .call_events import NAMESPACE, CallEvents
 from .lenient_json import LenientReader
 from .literal_reader import literal_json
 from .markers import Markers
 from .opening_tags import Header
-from .turn_parser import Body, NewBody
+from .turn_parser import NewBody
 
-MAX_CALL = 1 << 20
-"""Characters of one call. A longer one fails, and its raw text is kept up to here."""
-
-MAX_GAP = 400
-"""Characters of space looked over to see which tag follows."""
-
-_GAP = re.compile(r"[ \t\r\n]*+")
 _WRAPPERS = frozenset({"arguments", "args", "input", "parameters", "properties", "kwargs"})
 """Names of the one argument that holds all of them, if the tool has none of this name."""
 
@@ -126,71 +119,38 @@ class _Value:
         return text.removesuffix("\n")
 
 
-class TaggedBlock:
+class TaggedBlock(CallBlock):
     """A section of calls, or one call. `feed` until `ended`, or `close` at the end of the output."""
 
     def __init__(self, form: TaggedCalls, calls: CallEvents, opening: str) -> None:
-        self.ended = False
-        self.text = ""
-        self.rest = ""
+        super().__init__(calls, opening)
         self._form = form
-        self._calls = calls
-        self._opening = opening
         self._lacks_section = opening not in form.sections and bool(form.sections)
-        self._state: Callable[[str, int], int] = self._between if opening in form.sections else self._header
-        self._raw = [opening]
-        self._length = 0
-        self._raw_is_over = False  # what the present state reads belongs to no call any more
-        self._final = False
-        self._any_call = False
-        self._repaired = False
-        self._problem = "the call was cut off"
+        self._state = self._between if opening in form.sections else self._header
         self._declared: Mapping[str, Argument] = {}
         self._is_known = False  # the tool was offered
         self._seen: set[str] = set()
         self._value: _Value | None = None
         self._wrapper: _Value | None = None  # may hold all arguments
         self._reader: LenientReader | None = None
-        self._other: Body | None = None
 
-    def feed(self, text: str, start: int) -> int:
-        """Returns how far it read: to the end of the block, of the text, or to what may be the beginning of a tag."""
-        at = start
-        while not self.ended:
-            state = self._state
-            read = state(text, at)
-            if not self._raw_is_over:
-                self._keep(text[at:read])
-            self._raw_is_over = False
-            if read == at and self._state == state:
-                break
-            at = read
-        return at
+    @property
+    def _is_outside(self) -> bool:
+        return self._state == self._between
 
-    def close(self, unread: str) -> None:
-        """The output is over: what was begun and is not closed is cut off."""
-        if self.ended:
-            return
-        self._final = True
-        unread = unread[self.feed(unread, 0) :]
-        if self.ended:
-            self.rest += unread
-        elif self._other is not None:
-            self._other.close(unread)
-            self._copy(self._other)
-        elif self._state == self._between and self._any_call:
+    def _end_of_output(self, unread: str) -> None:
+        if self._is_outside and self._any_call:
             self.text = unread
         else:
             self._keep(unread)
             self._calls.fail("".join(self._raw), self._problem)
-        self.ended = True
 
     # Between calls
 
     def _between(self, text: str, start: int) -> int:
         """In a section, outside of a call."""
         form = self._form
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if self._is_json(text, at):
             return start
         found = self._next(text, at, form.in_section) if at - start <= MAX_GAP else ""
@@ -220,20 +180,10 @@ class TaggedBlock:
         self._state = self._read_other
         return True
 
-    def _read_other(self, text: str, start: int) -> int:
-        assert self._other is not None
-        at = self._other.feed(text, start)
-        if self._other.ended:
-            self._copy(self._other)
-        return at
-
-    def _copy(self, other: Body) -> None:
-        self.ended, self.text, self.rest = other.ended, other.text, other.rest
-
     # One call
 
     def _header(self, text: str, start: int) -> int:
-        if self._is_json(text, _after_gap(text, start)):
+        if self._is_json(text, after_gap(text, start)):
             return start
         tag = self._form.header.read(text, start, final=self._final)
         if isinstance(tag, bool):
@@ -246,7 +196,7 @@ class TaggedBlock:
         if not name or (tools and must_be_known and name not in tools):
             return self._no_header(start, f"there is no tool {name!r}" if name else "it has no name")
         if self._lacks_section and not tag.empty:
-            at = _after_gap(text, tag.end)
+            at = after_gap(text, tag.end)
             follows = self._next(text, at, (*self._form.in_call, "{"))
             if follows is None:
                 return start
@@ -273,7 +223,7 @@ class TaggedBlock:
     def _in_call(self, text: str, start: int) -> int:
         """Between two arguments."""
         form = self._form
-        at = _after_gap(text, start)
+        at = after_gap(text, start)
         if at - start > MAX_GAP:
             return at
         if text.startswith("{", at) and not self._seen and self._wrapper is None:
@@ -414,7 +364,7 @@ class TaggedBlock:
             return self._is_next_parameter(text, end)
         if not value.is_text:
             return True
-        at = _after_gap(text, end)
+        at = after_gap(text, end)
         if at >= len(text) and self._final:
             return True
         found = self._next(text, at, form.in_call if marker in form.parameter_end else form.in_section)
@@ -475,11 +425,6 @@ class TaggedBlock:
 
     # A broken call
 
-    def _break(self, problem: str, at: int) -> int:
-        self._problem = problem
-        self._state = self._broken
-        return at
-
     def _broken(self, text: str, start: int) -> int:
         """To the next tag that ends a call or begins another."""
         at, marker = self._form.after_broken.search(text, start, at_end=self._final)
@@ -493,14 +438,6 @@ class TaggedBlock:
         self._leave_call()
         return at
 
-    def _keep(self, text: str) -> None:
-        """What was read belongs to the call's raw text."""
-        room = MAX_CALL - self._length
-        self._length += len(text)
-        self._raw.append(text[: max(0, room)])
-        if room < len(text) and self._state not in (self._broken, self._between, self._read_other):
-            self._break(f"the call is longer than {MAX_CALL} characters", 0)
-
     def _next(self, text: str, at: int, tags: Sequence[str]) -> str | None:
         """Which of the tags begins here; empty if none; None if it is not known yet."""
         found = max((tag for tag in tags if text.startswith(tag, at)), key=len, default="")
@@ -508,8 +445,3 @@ class TaggedBlock:
             return found
         longer = (tag for tag in tags if len(tag) > len(found) and len(tag) > len(text) - at)
         return None if any(text.startswith(tag[: len(text) - at], at) for tag in longer) else found
-
-
-def _after_gap(text: str, at: int) -> int:
-    found = _GAP.match(text, at, at + MAX_GAP + 1)
-    return found.end() if found else at
