@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Generic, TypeVar
 
 from .backend import Backend, Observer, notify
 from .events import Event
@@ -11,21 +14,22 @@ from .stream import AsyncEventStream, EventStream
 from .structured_answer import StructuredAnswer
 from .threaded_stream import open_async
 
+S = TypeVar("S", bound=EventStream | AsyncEventStream)
 
-class StructuredSource:
-    """What an `EventStream` reads. `cancel` may be called from any thread."""
 
-    def __init__(self, backend: Backend, answer: StructuredAnswer, observe: Observer | None = None) -> None:
-        """`observe` is told of every request but the first."""
-        self._backend = backend
+class _Tries(Generic[S]):
+    """One try after the other, each a stream that `begin` opens. `observe` is told of every request but the first."""
+
+    def __init__(self, begin: Callable[[Request], S], answer: StructuredAnswer, observe: Observer | None) -> None:
+        self._begin = begin
         self._answer = answer
         self._observe = observe
         self._ready: deque[Event] = deque()
-        self._stream: EventStream | None = None
+        self._stream: S | None = None
         self._cancelled = False
         self._asked = 0
 
-    def open(self) -> EventStream:
+    def open(self) -> S:
         """The stream of the try under way. Raises what the backend raises."""
         while self._stream is None:
             request = self._answer.request
@@ -33,13 +37,23 @@ class StructuredSource:
                 notify(self._observe, request)
             self._asked += 1
             try:
-                self._stream = self._backend.stream(request)
+                self._stream = self._begin(request)
             except Exception as error:
                 if not self._answer.refused(error):
                     raise
         if self._cancelled:  # meanwhile, by another thread
             self._stream.cancel()
         return self._stream
+
+    def cancel(self) -> None:
+        """Ends the answer, or the search for one. From any thread."""
+        self._cancelled = True
+        if (stream := self._stream) is not None:
+            stream.cancel()
+
+
+class StructuredSource(_Tries[EventStream]):
+    """What an `EventStream` reads."""
 
     def __iter__(self) -> StructuredSource:
         return self
@@ -61,12 +75,6 @@ class StructuredSource:
                 self._close_stream()
         return self._ready.popleft()
 
-    def cancel(self) -> None:
-        """Ends the answer, or the search for one."""
-        self._cancelled = True
-        if (stream := self._stream) is not None:
-            stream.cancel()
-
     def close(self) -> None:
         self._close_stream()
 
@@ -76,32 +84,8 @@ class StructuredSource:
             stream.close()
 
 
-class AsyncStructuredSource:
+class AsyncStructuredSource(_Tries[AsyncEventStream]):
     """The async twin of `StructuredSource`."""
-
-    def __init__(self, backend: Backend, answer: StructuredAnswer, observe: Observer | None = None) -> None:
-        self._backend = backend
-        self._answer = answer
-        self._observe = observe
-        self._ready: deque[Event] = deque()
-        self._stream: AsyncEventStream | None = None
-        self._cancelled = False
-        self._asked = 0
-
-    def open(self) -> AsyncEventStream:
-        while self._stream is None:
-            request = self._answer.request
-            if self._asked:
-                notify(self._observe, request)
-            self._asked += 1
-            try:
-                self._stream = open_async(self._backend, request)
-            except Exception as error:
-                if not self._answer.refused(error):
-                    raise
-        if self._cancelled:
-            self._stream.cancel()
-        return self._stream
 
     def __aiter__(self) -> AsyncStructuredSource:
         return self
@@ -123,12 +107,6 @@ class AsyncStructuredSource:
                 await self._close_stream()
         return self._ready.popleft()
 
-    def cancel(self) -> None:
-        """Ends the answer, or the search for one."""
-        self._cancelled = True
-        if (stream := self._stream) is not None:
-            stream.cancel()
-
     async def aclose(self) -> None:
         await self._close_stream()
 
@@ -145,7 +123,8 @@ def open_answer(
 
     `tries` None: the answer is not validated, for a caller who does that. Raises what the backend raises at once.
     """
-    source = StructuredSource(backend, StructuredAnswer(request, backend.capabilities, tries=tries), observe)
+    answer = StructuredAnswer(request, backend.capabilities, tries=tries)
+    source = StructuredSource(backend.stream, answer, observe)
     source.open()
     return EventStream(source, on_cancel=source.cancel)
 
@@ -154,6 +133,7 @@ def open_async_answer(
     backend: Backend, request: Request, *, tries: int | None = None, observe: Observer | None = None
 ) -> AsyncEventStream:
     """The async twin of `open_answer`."""
-    source = AsyncStructuredSource(backend, StructuredAnswer(request, backend.capabilities, tries=tries), observe)
+    answer = StructuredAnswer(request, backend.capabilities, tries=tries)
+    source = AsyncStructuredSource(partial(open_async, backend), answer, observe)
     source.open()
     return AsyncEventStream(source, on_cancel=source.cancel)
