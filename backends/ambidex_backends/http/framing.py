@@ -37,6 +37,8 @@ class Exchange:
         self.body: Body = Counted(0)
         self.begins_with = b""
         self.is_last = False
+        if any(name.lower() == b"transfer-encoding" for name, _ in headers):  # the body is sent as it is
+            raise httpcore.LocalProtocolError("a request is framed by its length")
         self._heads = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         try:
             self.head = self._heads.send(h11.Request(method=method, target=target, headers=headers)) or b""

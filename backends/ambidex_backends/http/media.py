@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -63,12 +63,18 @@ class MediaRules:
     ports: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.http, bool):
+            raise ConfigError(f"http takes True or False, got {self.http!r}.", param="http")
+        if not isinstance(self.ports, Collection) or isinstance(self.ports, (str, bytes)):
+            raise ConfigError(f"ports takes whole numbers, such as (8443,), got {self.ports!r}.", param="ports")
+        object.__setattr__(self, "ports", tuple(self.ports))
+        for port in self.ports:
+            if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+                raise ConfigError(f"ports takes whole numbers from 1 to 65535, got {port!r}.", param="ports")
         try:
             check_number(self.timeout, "timeout", above=0.0)
             check_integer(self.max_bytes, "max_bytes", at_least=1)
             check_integer(self.max_redirects, "max_redirects", at_least=0)
-            for port in self.ports:
-                check_integer(port, "ports", at_least=1)
         except AmbidexError as problem:
             raise ConfigError(problem.message, param=problem.param) from None
         for name in ("timeout", "max_bytes", "max_redirects"):
@@ -106,9 +112,10 @@ def only_public(address: str) -> None:
 
 
 def _fetched(part: Media, rules: MediaRules, permit: Permit) -> Media:
-    if not (isinstance(part.source, Url) and not part.source.address.startswith("data:")):
+    address = _address_in(part, rules)
+    if address is None:
         return part
-    way = _Way(part, part.source.address, rules)
+    way = _Way(part, address, rules)
     http = Http(permit=permit)
     try:
         while True:
@@ -126,9 +133,10 @@ def _fetched(part: Media, rules: MediaRules, permit: Permit) -> Media:
 
 
 async def _afetched(part: Media, rules: MediaRules, permit: Permit) -> Media:
-    if not (isinstance(part.source, Url) and not part.source.address.startswith("data:")):
+    address = _address_in(part, rules)
+    if address is None:
         return part
-    way = _Way(part, part.source.address, rules)
+    way = _Way(part, address, rules)
     http = Http(permit=permit)
     try:
         while True:
@@ -143,6 +151,18 @@ async def _afetched(part: Media, rules: MediaRules, permit: Permit) -> Media:
     finally:
         await http.aclose()
     raise failure
+
+
+def _address_in(part: Image | Audio, rules: MediaRules) -> str | None:
+    """What there is to fetch. Raises `InvalidRequest` and `ConfigError` for values of other kinds."""
+    if not isinstance(part, (Image, Audio)):
+        raise InvalidRequest(
+            f"fetch takes an Image or an Audio, got {type(part).__name__}: write fetch(Image(Url(...))).", param="part"
+        )
+    if not isinstance(rules, MediaRules):
+        raise ConfigError(f"rules takes MediaRules(...), got {type(rules).__name__}.", param="rules")
+    is_elsewhere = isinstance(part.source, Url) and not part.source.address.startswith("data:")
+    return str(part.source) if is_elsewhere else None
 
 
 class _Way:

@@ -65,7 +65,11 @@ class Credentials:
         return body
 
 
-_OURS = ("accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host")
+_OURS = frozenset(
+    "accept accept-encoding authorization connection content-encoding content-length content-type expect host "
+    "keep-alive proxy-authorization proxy-connection te trailer transfer-encoding upgrade".split()
+)
+"""What says how a request is framed and answered: a body that another header frames never arrives."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 

@@ -22,7 +22,7 @@ from ambidex_backends.endpoint import EndpointBackend
 
 def ask(url: str, how: str, request: Request) -> tuple[str, Any]:
     """How it ended: the error's type and the limit's name, or "answered"."""
-    backend = EndpointBackend(url, max_attempts=1)
+    backend = EndpointBackend(url, max_attempts=1, connect_timeout=120)
 
     async def wait() -> None:
         try:

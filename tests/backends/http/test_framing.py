@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ambidex import Request, User, collect
-from ambidex.errors import AmbidexError, IncompleteResponse, ProtocolError
+from ambidex.errors import AmbidexError, ConfigError, IncompleteResponse, ProtocolError
 from ambidex_backends.endpoint import EndpointBackend
 from ambidex_backends.http.framing import MAX_HEAD_BYTES, MAX_LINE_BYTES, Exchange
 
@@ -161,6 +161,19 @@ def test_a_connection_on_which_more_comes_is_not_used_again(response: bytes, mor
                 piece = exchange.begins_with
             list(exchange.body.feed(piece))
         assert not exchange.is_whole
+
+
+def test_a_request_is_framed_by_its_length_alone() -> None:
+    with pytest.raises(httpcore.LocalProtocolError):
+        Exchange(b"POST", b"/", [*ASKED, (b"Transfer-Encoding", b"chunked")])
+
+
+@pytest.mark.parametrize(
+    "name", ["Transfer-Encoding", "content-length", "Connection", "TE", "Expect", "Upgrade", "Host"]
+)
+def test_no_header_of_the_callers_frames_a_request(name: str) -> None:
+    with pytest.raises(ConfigError):
+        EndpointBackend("http://127.0.0.1:9/v1#m", headers={name: "chunked"})
 
 
 def exhaust(pieces: Iterable[bytes]) -> None:

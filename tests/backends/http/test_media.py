@@ -480,9 +480,23 @@ def test_a_body_that_is_cut_off_is_no_picture(pictures: Pictures, fetched: Fetch
         fetched(part, pictures.rules)
 
 
+@pytest.mark.parametrize("wrong", ["https://a.test/x.png", Url("https://a.test/x.png"), None, b""])
+def test_other_things_are_no_pictures(wrong: Any) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        fetch(wrong)
+    with pytest.raises(errors.ConfigError):
+        fetch(Image(PNG), wrong)
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"timeout": 0}, {"timeout": None}, {"max_bytes": 0}, {"max_bytes": None}, {"max_redirects": -1}, {"ports": (0,)}],
+    [
+        *({"timeout": value} for value in (0, None, "3", float("inf"))),
+        *({"max_bytes": value} for value in (0, None, True, 1.5)),
+        *({"ports": value} for value in ((0,), (65536,), (True,), 8080, "8080", None)),
+        {"max_redirects": -1},
+        {"http": "no"},
+    ],
 )
 def test_rules_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(errors.ConfigError):
