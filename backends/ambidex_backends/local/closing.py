@@ -34,7 +34,8 @@ _OUTSIDE = {
     "+": -2.0,
     ".": -2.0,
     " ": -0.1,
-    **dict.fromkeys("0123456789", -1.5),  # a number ends rather than goes on
+    **dict.fromkeys("123456789", -1.5),  # a number ends rather than goes on
+    "0": -1.6,  # behind -0. there must be another
 }
 _MARKS = frozenset(_OUTSIDE) | {"\\", "\n", "\t", "\r", "e", "E"}
 

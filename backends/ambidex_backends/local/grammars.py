@@ -298,7 +298,7 @@ def endings_of(grammar: Grammar) -> set[str]:
         case Until(end):
             return {end} - {""}
         case Chain(parts):
-            last = {parts[-1].text} - {""} if parts and isinstance(parts[-1], Text) else set[str]()
+            last = {part.text for part in parts[-1:] if isinstance(part, Text) and not _goes_on(part.text)}
             return last.union(*map(endings_of, parts))
         case OneOf(options):
             return set[str]().union(*map(endings_of, options))
@@ -306,6 +306,11 @@ def endings_of(grammar: Grammar) -> set[str]:
             return endings_of(part)
         case _:
             return set()
+
+
+def _goes_on(text: str) -> bool:
+    """Whether a text ends nothing, but goes on to something."""
+    return text.rstrip()[-1:] in ("", ",", ":", "=", "[", "{", "(")
 
 
 def _texts(grammar: Grammar) -> list[str] | None:
