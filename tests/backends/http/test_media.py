@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
@@ -17,10 +18,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ambidex import Audio, Image, Url, errors
+from ambidex.testing.faults import resolver
+from ambidex_backends.http import connection
 from ambidex_backends.http.media import MediaRules, _afetched, _fetched, afetch, fetch, only_public
 from ambidex_backends.http.public_addresses import is_public
 
@@ -161,6 +165,9 @@ class Pictures:
         """A picture that this stands for; `more` headers."""
         self.at["/a"] = status, {**({"content-type": kind} if kind else {}), **(more or {})}, body
         return Image(Url(self.url("/a")))
+
+    def speaks_tls(self, context: ssl.SSLContext) -> None:
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -318,6 +325,24 @@ def test_one_private_address_behind_a_name_is_enough(
         fetched(Image(Url(pictures.url("/a", "two.test"))), pictures.rules)
     assert "10.0.0.1" not in str(caught.value)
     assert pictures.seen == []
+
+
+def test_over_tls_the_certificate_is_checked_for_the_name(
+    pictures: Pictures, fetched: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, serving, trusting = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("pictures.test").configure_cert(serving)
+    authority.configure_trust(trusting)
+    monkeypatch.setattr(connection, "_tls", lambda: trusting)
+    pictures.gives(PNG)
+    pictures.speaks_tls(serving)
+    rules = MediaRules(ports=(pictures.port,))
+    with resolver({"pictures.test": ["127.0.0.1"], "other.test": ["127.0.0.1"]}):
+        part = Image(Url(f"https://pictures.test:{pictures.port}/a"))
+        assert fetched(part, rules).source == PNG
+        with pytest.raises(errors.TLSError):
+            fetched(Image(Url(f"https://other.test:{pictures.port}/a")), rules)
+    assert len(pictures.seen) == 1
 
 
 # -- redirects
