@@ -221,6 +221,19 @@ def test_a_call_that_the_tokens_do_not_allow_is_cut_and_never_made_up(random_wei
         assert reply.message.invalid_calls or max_tokens < 12
 
 
+def test_a_call_that_must_be_made_is_made_whole_and_says_that_it_was_cut(random_weights: LocalBackend) -> None:
+    reasons: set[str | None] = set()
+    for seed in range(4):
+        decoding = Sampling(temperature=3.0, seed=seed)
+        reply = ask(random_weights, tools=[weather], tool_choice="required", max_tokens=90, decoding=decoding)
+        assert reply.tool_calls
+        assert not reply.message.invalid_calls
+        for call in reply.tool_calls:
+            weather.bind(call.arguments)
+        reasons.add(reply.finish_reason)
+    assert "length" in reasons
+
+
 def test_tools_and_a_type_together(backend: LocalBackend) -> None:
     for seed in range(3):
         reply = ask(backend, seed=seed, tools=[add], output=Person, max_tokens=120)
