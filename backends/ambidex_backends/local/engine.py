@@ -153,7 +153,8 @@ class Engine:
             try:
                 logits = iter(self._model.forward(spans))
                 return [(job, [next(logits) for _ in spans]) for job, spans in asked]
-            except Exception:
+            except Exception as error:
+                _log.warning("A pass over %d requests failed, each gets one of its own: %r", len(asked), error)
                 for span, length in zip(spans, lengths, strict=True):
                     span.cache.truncate(length)
         alone: list[tuple[Job, list[torch.Tensor]]] = []

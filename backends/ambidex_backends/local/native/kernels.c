@@ -34,7 +34,8 @@ enum { FLOAT32, BFLOAT16, INT8, INT4 };
 /* A weight matrix [rows, columns], both padded with zeros: rows to LANES, columns to STEP. */
 typedef struct {
     int32_t kind, rows, columns;
-    const void *weights;      /* [rows / 16][columns][16]; INT4: [rows / 16][columns / 2][16] bytes, two columns each */
+    const void *weights;      /* [rows / 16][columns][16]; BFLOAT16: [rows / 16][columns / 2][16][2], pairs of columns;
+                                 INT4: [rows / 16][columns / 2][16] bytes, two columns each */
     const uint16_t *scales;   /* bfloat16 [rows / 16][columns / group][16] */
     const float *bias;        /* [rows] or NULL */
 } matrix;
@@ -72,14 +73,30 @@ typedef struct {
 
 /* -- matrices ----------------------------------------------------------------------------------------------------- */
 
-/* Column k of 16 rows, and for INT4 columns k and k + 1 at once; `line` points to column 0 of a group. */
+/* Column k of 16 rows; `line` points to column 0 of a group. */
 INLINE vec column(const int kind, const void *line, int64_t k) {
-    switch (kind) {
-    case FLOAT32: return load((const float *)line + k * LANES);
-    case BFLOAT16: return widened((const uint16_t *)line + k * LANES);
-    default: return as_floats(from_bytes((const int8_t *)line + k * LANES));
-    }
+    if (kind == FLOAT32) return load((const float *)line + k * LANES);
+    return as_floats(from_bytes((const int8_t *)line + k * LANES));
 }
+
+/* To 16 sums, the products of a pair of columns in bfloat16. Where the processor multiplies pairs, x was rounded to
+   bfloat16 too, and two numbers of it lie in each float's place. */
+#ifdef __AVX512BF16__
+INLINE vec add_pair(vec sums, loose_ints both, const float *x, int64_t column) {
+    const int32_t pair = ((const loose_int *)x)[column / 2];
+    return (vec)_mm512_dpbf16_ps((__m512)sums, (__m512bh)both, (__m512bh)_mm512_set1_epi32(pair));
+}
+
+static void round_row(const float *x, uint16_t *to, int64_t columns) {
+    for (int64_t k = 0; k < columns; k += LANES)
+        _mm256_storeu_si256((void *)(to + k), (__m256i)_mm512_cvtneps_pbh((__m512)load(x + k)));
+}
+#else
+INLINE vec add_pair(vec sums, loose_ints both, const float *x, int64_t column) {
+    sums += (vec)(both << 16) * x[column];
+    return sums + (vec)(both & (int32_t)0xffff0000) * x[column + 1];
+}
+#endif
 
 /* sums[tile][input] of `tiles` * 16 rows and `count` inputs; columns in order, quantised ones group by group. */
 INLINE void dot(const int kind, const matrix *w, int tile, const int tiles, const float *x, int64_t stride,
@@ -108,6 +125,13 @@ INLINE void dot(const int kind, const matrix *w, int tile, const int tiles, cons
                         part[t][c] += first * x[c * stride + g + k];
                         part[t][c] += second * x[c * stride + g + k + 1];
                     }
+                }
+        } else if (kind == BFLOAT16) {
+#pragma GCC unroll 4
+            for (int k = 0; k < group; k += 2)
+                for (int t = 0; t < tiles; t++) {
+                    loose_ints both = *(const loose_ints *)(lines[t] + k * LANES * 2);
+                    for (int c = 0; c < count; c++) part[t][c] = add_pair(part[t][c], both, x + c * stride, g + k);
                 }
         } else {
 #pragma GCC unroll 4
@@ -154,6 +178,14 @@ typedef struct {
 
 INLINE void block(const int kind, const matrix *w, int tile, const int tiles, operands o, const int count) {
     vec sums[TILES][INPUTS];
+#ifdef __AVX512BF16__
+    uint16_t rounded[kind == BFLOAT16 ? count * w->columns : 1];
+    if (kind == BFLOAT16) {
+        for (int c = 0; c < count; c++) round_row(o.x + c * o.x_stride, rounded + c * w->columns, w->columns);
+        o.x = (const float *)rounded;
+        o.x_stride = w->columns / 2;
+    }
+#endif
     dot(kind, w, tile, tiles, o.x, o.x_stride, count, sums);
     for (int t = 0; t < tiles; t++)
         for (int c = 0; c < count; c++) switch (o.how) {
@@ -241,7 +273,11 @@ static float element(const matrix *w, int64_t row, int64_t column) {
     float value;
     switch (w->kind) {
     case FLOAT32: return ((const float *)w->weights)[at];
-    case BFLOAT16: bits = (uint32_t)((const uint16_t *)w->weights)[at] << 16; memcpy(&value, &bits, 4); return value;
+    case BFLOAT16:
+        at = ((tile * w->columns + column) / 2 * LANES + lane) * 2 + column % 2;
+        bits = (uint32_t)((const uint16_t *)w->weights)[at] << 16;
+        memcpy(&value, &bits, 4);
+        return value;
     }
     int group = w->kind == INT8 ? BYTE_GROUP : NIBBLE_GROUP;
     bits = (uint32_t)w->scales[(tile * (w->columns / group) + column / group) * LANES + lane] << 16;

@@ -61,7 +61,7 @@ class Matrix:
             self._weights = arena.room([tiles, each, LANES], number)
             self._scales = arena.room([tiles, columns // GROUPS[kind], LANES], torch.bfloat16)
         else:
-            self._weights = arena.room([tiles, columns, LANES], getattr(torch, kind))
+            self._weights = arena.room([tiles, columns // self._side, LANES, self._side], getattr(torch, kind))
         if any(part.shape[0] % LANES for part in parts[:-1]):
             parts = [torch.cat(list(parts))]
         tile = 0
@@ -83,16 +83,23 @@ class Matrix:
         bias = None if self._bias is None else self._bias.data_ptr()
         return MatrixStruct(KINDS.index(self.kind), self.rows, self.columns, self._weights.data_ptr(), scales, bias)
 
+    @property
+    def _side(self) -> int:
+        """Columns that lie side by side: the processor may multiply pairs of bfloat16."""
+        return 2 if self.kind == "bfloat16" else 1
+
     def _pack(self, rows: torch.Tensor, tile: int) -> None:
         """Puts these rows at that tile."""
         height, width = rows.shape
         end = tile + padded(height, LANES) // LANES
         if self._scales is None:
-            whole = height // LANES * LANES
-            tiles = self._weights[tile:end, :width]
-            tiles[: whole // LANES].copy_(rows[:whole].view(-1, LANES, width).transpose(1, 2))
+            side = self._side
+            if odd := -width % side:
+                rows, width = pad(rows, (0, odd)), width + odd
+            whole, tiles = height // LANES * LANES, self._weights[tile:end, : width // side]
+            tiles[: whole // LANES].copy_(rows[:whole].view(-1, LANES, width // side, side).transpose(1, 2))
             if rest := height - whole:
-                tiles[-1, :, :rest].copy_(rows[whole:].T)
+                tiles[-1, :, :rest].copy_(rows[whole:].view(rest, -1, side).transpose(0, 1))
             return
         rows = pad(rows.float(), (0, self.columns - width, 0, padded(height, LANES) - height))
         numbers, scales = quantise(rows, self.kind)

@@ -12,6 +12,8 @@
 typedef float vec __attribute__((vector_size(64)));
 typedef float loose_vec __attribute__((vector_size(64), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(64)));
+typedef int32_t loose_ints __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t loose_int __attribute__((aligned(2), may_alias));
 
 INLINE vec splat(float value) { return value - (vec){0}; }
 INLINE vec load(const float *from) { return *(const loose_vec *)from; }

@@ -51,19 +51,21 @@ def test_rows_lie_side_by_side(weight: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8", "int4"])
-@pytest.mark.parametrize("heights", [[48], [5], [16, 32, 16], [20, 12, 7], [1500, 32]])
+@pytest.mark.parametrize("heights", [[48], [5], [16, 32, 16], [20, 12, 7], [3, 3], [1500, 32]])
 def test_parts_lie_below_one_another(kind: Kind, heights: list[int]) -> None:
-    whole = torch.randn(sum(heights), 70)
+    whole = torch.randn(sum(heights), 71)
     packed = Matrix(whole.split(heights), kind, Arena())
     padded = torch.zeros(packed.rows, packed.columns)
-    padded[: whole.shape[0], :70] = whole
+    padded[: whole.shape[0], :71] = whole
     if kind in GROUPS:
         numbers, scales = quantise(padded, kind)
         expected = side_by_side(numbers) if kind == "int8" else nibbles(side_by_side(numbers))
         assert packed._scales is not None
         assert torch.equal(packed._scales, side_by_side(scales))
     else:
+        side = 2 if kind == "bfloat16" else 1  # columns in pairs
         expected = side_by_side(padded.to(getattr(torch, kind)))
+        expected = expected.view(-1, packed.columns // side, side, LANES).transpose(2, 3)
     assert torch.equal(packed._weights, expected)
 
 

@@ -218,7 +218,14 @@ def test_lower_precision_computes_what_its_weights_say(kind: Kind, model_folder:
     restored.kind = kind
     expected = whole(NativeModel(architecture, Weights(architecture, restored, "float32", torch.float32), 0), ids)
     stored = Weights(architecture, Checkpoint(folder), kind, torch.float32)
-    assert torch.allclose(whole(NativeModel(architecture, stored, 0), ids), expected, atol=TOLERANCE)
+    got = whole(NativeModel(architecture, stored, 0), ids)
+    if kind == "bfloat16":  # a processor that multiplies pairs of them takes activations in bfloat16, as PyTorch does
+        theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+        with torch.inference_mode():
+            logits = theirs(torch.tensor([ids])).logits[0].float()
+        assert (got - expected).norm() < 0.8 * (logits - expected).norm()
+    else:
+        assert torch.allclose(got, expected, atol=TOLERANCE)
 
 
 def test_a_failed_pass_leaves_caches_as_they_were(model: NativeModel) -> None:
