@@ -24,10 +24,18 @@
 #define STEP 64           /* columns are padded to a multiple of this */
 #define BYTE_GROUP 64     /* weights of a row that share a scale, 8 bits */
 #define NIBBLE_GROUP 32   /* the same, 4 bits */
-#define TILES 8           /* of LANES rows that stay in the cache together; computed at once for one row of input */
-#define FEW_TILES 4       /* computed at once for several rows of input: their sums fit into 32 registers */
-#define INPUTS 6          /* rows of input that share what is read of the weights; 4 if those are 4 bits */
-#define QUERIES 14        /* query vectors that share what is read of the cache, of several heads and rows */
+#define QUERIES 14        /* query vectors that share what is read of the cache, at most: of several heads and rows */
+
+/* How many sums are under way at once, as many as fit into the registers.
+   TILES: of LANES rows that stay in the cache together, computed at once for one row of input
+   FEW_TILES: computed at once for several rows of input
+   INPUTS: rows of input that share what is read of the weights; 4 at most if those are 4 bits
+   TOGETHER: queries, of those that share what is read of the cache */
+#ifdef __AVX512F__
+enum { TILES = 8, FEW_TILES = 4, INPUTS = 6, TOGETHER = QUERIES };
+#else
+enum { TILES = 4, FEW_TILES = 2, INPUTS = 3, TOGETHER = 4 };
+#endif
 
 enum { FLOAT32, BFLOAT16, INT8, INT4 };
 
@@ -200,10 +208,12 @@ INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, o
     switch (count) {
     case 1: block(kind, w, tile, tiles, o, 1); break;
     case 2: block(kind, w, tile, tiles, o, 2); break;
+#ifdef __AVX512F__
     case 3: block(kind, w, tile, tiles, o, 3); break;
     case 4: block(kind, w, tile, tiles, o, 4); break;
     case 5: block(kind, w, tile, tiles, o, 5); break;
-    default: block(kind, w, tile, tiles, o, 6);
+#endif
+    default: block(kind, w, tile, tiles, o, INPUTS);
     }
 }
 
@@ -211,7 +221,7 @@ INLINE int share(int64_t items, int count, int index) { return (int)(items * ind
 
 /* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by, in equal parts. */
 INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
-    const int inputs = kind == INT4 ? 4 : INPUTS, parts = (rows + inputs - 1) / inputs;
+    const int inputs = kind == INT4 && INPUTS > 4 ? 4 : INPUTS, parts = (rows + inputs - 1) / inputs;
     for (int panel = first; panel < last; panel += TILES) {
         const int end = panel + TILES < last ? panel + TILES : last;
         for (int part = 0; part < parts; part++) {
@@ -471,10 +481,12 @@ INLINE void attend_as(const int half, const model *m, const layer *l, int index,
     if (used == 1) attend(half, 1, m, l, index, b, of, scores);
     else if (used == 2) attend(half, 2, m, l, index, b, of, scores);
     else if (used == 3) attend(half, 3, m, l, index, b, of, scores);
-    else if (used == 4) attend(half, 4, m, l, index, b, of, scores);
-    else if (used <= 8) attend(half, 8, m, l, index, b, of, scores);
-    else if (used <= 12) attend(half, 12, m, l, index, b, of, scores);
-    else attend(half, 14, m, l, index, b, of, scores);
+#ifdef __AVX512F__
+    else if (used > 12) attend(half, 14, m, l, index, b, of, scores);
+    else if (used > 8) attend(half, 12, m, l, index, b, of, scores);
+    else if (used > 4) attend(half, 8, m, l, index, b, of, scores);
+#endif
+    else attend(half, 4, m, l, index, b, of, scores);
 }
 
 static void attend_some(const model *m, const layer *l, int index, const batch *b, queries of, float *scores) {
@@ -492,7 +504,7 @@ static int together(const layer *l, const batch *b, int row, int most) {
 /* Rows of a prompt go to the threads in turns, since later ones see more, and so do single rows; what is left of those, each
    thread takes a share of the heads of. */
 static void attention(const model *m, const layer *l, int index, const batch *b, thread t) {
-    const int group = m->heads / m->kv_heads, most = group < QUERIES ? QUERIES / group : 1;
+    const int group = m->heads / m->kv_heads, most = group < TOGETHER ? TOGETHER / group : 1;
     float *scores = b->scores + t.index * QUERIES * b->score_stride;
     int singles = 0, turn = 0;
     for (int head = 0; head < m->heads; head += group)
@@ -508,7 +520,7 @@ static void attention(const model *m, const layer *l, int index, const batch *b,
         if (rows > 1) continue;
         const int is_shared = single >= whole, is_mine = single++ % t.count == t.index;
         for (int head = 0, heads; head < m->heads; head += heads, item += is_shared ? heads : 0) {
-            heads = group - head % group < QUERIES ? group - head % group : QUERIES;
+            heads = group - head % group < TOGETHER ? group - head % group : TOGETHER;
             if (is_shared && item < first && item + heads > first) heads = first - item;
             if (is_shared && item < end && item + heads > end) heads = end - item;
             if (is_shared ? item >= first && item < end : is_mine)
