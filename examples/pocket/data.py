@@ -418,7 +418,7 @@ def family(words: w.Words, pool: list[Skill]) -> list[Dialogue]:
     dialogues: list[Dialogue] = []
     for _ in range(rng.randint(4, 8) if tools else rng.randint(2, 6)):
         kinds = ("call", "two calls", "two tools", "missing", "no tool", "talk")
-        shares = (48, 7, 10 if len(tools) > 1 else 0, 14, 17, 4) if tools else (0, 0, 0, 0, 15, 85)
+        shares = (44, 9, 13 if len(tools) > 1 else 0, 13, 17, 4) if tools else (0, 0, 0, 0, 15, 85)
         kind = rng.choices(kinds, shares)[0]
         messages: list[Message] = [{"role": "system", "content": system}] if system else []
         turns = rng.choices((1, 2, 3), (74, 21, 5))[0]

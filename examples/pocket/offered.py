@@ -57,6 +57,8 @@ def rivals(a: Skill, b: Skill) -> bool:
     """Whether a request for ``a`` could reasonably be sent to ``b``."""
     if a.names[0] == b.names[0] or a.about[0] == b.about[0]:
         return True
+    if (a.kind and a.kind == b.kind) or a.names[0] in b.rivals or b.names[0] in a.rivals:
+        return True
     return any(a.names[0] in group and b.names[0] in group for group in RIVALS)
 
 
@@ -162,6 +164,7 @@ def sample(words: w.Words, kind: str) -> tuple[str, Any]:
         "sky": lambda: rng.choice(w.SKIES), "sky_adjective": lambda: rng.choice(w.SKY_ADJECTIVES),
         "adjective": lambda: words.of(w.ADJECTIVES), "name": words.thing_name, "Name": words.thing_name,
         "Sky": lambda: rng.choice(w.SKY_ADJECTIVES).capitalize(), "The": lambda: rng.choice(["The", "A"]), "made_up": words.made_up,
+        "object": words.object_name,
         "foreign": lambda: " ".join(words.made_up(1, 2) for _ in range(rng.randint(1, 4))),
         "number": lambda: str(rng.randint(0, rng.choice((20, 100, 1000, 99999)))),
         "decimal": lambda: f"{rng.randint(0, 999)}.{rng.randint(0, 99):02d}",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from . import skills
 from . import words as w
+from .frames import frame_skill
 from .skills import Skill, skill
 
 
@@ -391,6 +392,8 @@ def bare_skill(words: w.Words) -> Skill:
 
 
 def procedural(words: w.Words) -> Skill:
-    """Any procedural skill."""
+    """Any procedural skill. Those made of frames are for training only."""
+    if words.strange(0.4):
+        return frame_skill(words)
     kinds = (lookup_skill, action_skill, list_skill, number_skill, count_skill, place_skill, check_skill, bare_skill)
     return words.rng.choices(kinds, (34, 32, 5, 5, 5, 6, 5, 8))[0](words)

@@ -24,6 +24,8 @@ class Skill:
     follow: list[str] = field(default_factory=list)
     extras: dict[str, list[str]] = field(default_factory=dict)
     parts: tuple[str, ...] = ()  # ("lookup", attribute, thing) or ("action", verb, thing)
+    kind: str = ""  # two tools of one kind could serve the same requests
+    rivals: tuple[str, ...] = ()  # first names of other tools that could
 
 
 def skill(

@@ -206,6 +206,12 @@ class Words:
             return self.unseen()
         return self.made_up() if self.rng.random() < 0.25 else self.of(NOUNS)
 
+    def object_name(self) -> str:
+        """What one calls a thing that has no name: ``lamp``, ``old lamp``, ``red kalter box``."""
+        rng = self.rng
+        before = [self.of(ADJECTIVES) if rng.random() < 0.6 else self.unseen()] if rng.random() < 0.4 else []
+        return " ".join([*before, *([self.noun()] if rng.random() < 0.2 else []), self.noun()])
+
     def attribute(self) -> str:
         """Something a thing can have: ``height``, ``price`` or a made-up property."""
         if self.strange(0.35):
