@@ -76,7 +76,7 @@ def main() -> None:
 
     # 3. An agent lets the model call them.
     with Agent("local:pocket", tools=[set_light, get_time, check_invoice]) as agent:
-        for task in ("Turn on the light in the kitchen.", "What time is it in Tokyo?", "Please check the invoice XK-77."):
+        for task in ("Turn on the light in the kitchen.", "What time is it in Tokyo?", "Please check invoice XK-77."):
             result = agent.run(task)
             print(f"\n{task}")
             for step in result.steps:
