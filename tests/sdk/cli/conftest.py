@@ -139,6 +139,11 @@ def ambidex(environment: dict[str, str], tmp_path: Path) -> Callable[..., Done]:
     return run
 
 
+def _heed_interrupts() -> None:
+    """Ctrl-C counts, also where the tests run behind a shell that ignores it for what it runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """The command on a terminal; `.shown` is what it wrote there so far."""
 
@@ -152,6 +157,7 @@ class Terminal:
             env=environment,
             cwd=folder,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,
         )
         os.close(end)
         self.shown = ""
