@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from .errors import InvalidRequest
+from .media_type import media_type_of
 from .messages import (
     Assistant,
     Audio,
@@ -129,31 +130,13 @@ def _media(part: Image | Audio) -> tuple[str | None, str]:
             source = source.read_bytes()
         except OSError as problem:
             raise InvalidRequest(f"The {kind} {name!r} cannot be read: {problem.strerror}.") from None
-    media_type = media_type or _sniffed(source)
+    media_type = media_type or media_type_of(source)
     if media_type is None or not media_type.startswith(f"{kind.lower()}/"):
         raise InvalidRequest(
             f"{kind} has an unknown or wrong media type ({media_type}): give media_type=, "
             f"for instance {'image/png' if kind == 'Image' else 'audio/wav'!r}."
         )
     return media_type, base64.b64encode(source).decode()
-
-
-def _sniffed(data: bytes) -> str | None:
-    """The media type that the first bytes tell."""
-    if data[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
-    return next((media_type for magic, media_type in _MAGIC if data.startswith(magic)), None)
-
-
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"fLaC", "audio/flac"),
-    (b"OggS", "audio/ogg"),
-    (b"ID3", "audio/mpeg"),
-    (b"\xff\xfb", "audio/mpeg"),
-)
 
 
 def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:

@@ -24,7 +24,7 @@ ORDER: Sequence[str] = (
 ).split()
 
 # Halves of a module that have a file of their own and are loaded when first needed; inside one place imports are free.
-HALF_OF = {"openai_messages": "messages", "message_json": "messages"}
+HALF_OF = {"openai_messages": "messages", "media_type": "messages", "message_json": "messages"}
 
 HOME = {
     "httpx": "ambidex_backends.http",

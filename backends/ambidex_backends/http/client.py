@@ -329,11 +329,10 @@ def _request(ask: Ask, call: Call) -> httpx.Request:
     from .connection import Address
 
     address = Address.of(ask.url)
-    length = None if ask.body is None else len(ask.body)
-    return httpx.Request(
+    request = httpx.Request(
         "GET" if ask.body is None else "POST",
         address.url,
-        headers=_headers(address.url.netloc, ask.streams, length, tuple(ask.headers.items())),
+        headers=_headers(address.url.netloc, ask.streams, ask.body is not None, tuple(ask.headers.items())),
         stream=httpx.ByteStream(ask.body or b""),
         extensions={
             "timeout": {"connect": call, "read": call, "write": call, "pool": None},
@@ -341,11 +340,14 @@ def _request(ask: Ask, call: Call) -> httpx.Request:
             "address": address,
         },
     )
+    if ask.body is not None:
+        request.headers["content-length"] = str(len(ask.body))
+    return request
 
 
 @functools.lru_cache(256)
-def _headers(host: bytes, streams: bool, length: int | None, more: tuple[tuple[str, str], ...]) -> httpx.Headers:
-    """`length` is that of the body, where there is one. The request has a copy of them."""
+def _headers(host: bytes, streams: bool, has_body: bool, more: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    """All but the length of the body, which differs each time. The request has a copy of them."""
     import httpx
 
     headers = {
@@ -354,7 +356,7 @@ def _headers(host: bytes, streams: bool, length: int | None, more: tuple[tuple[s
         "accept-encoding": "identity",
         "user-agent": f"ambidex/{__version__}",
         **dict(more),
-        **({} if length is None else {"content-type": "application/json", "content-length": str(length)}),
+        **({"content-type": "application/json"} if has_body else {}),
     }
     return httpx.Headers([(name.encode(), value.encode()) for name, value in headers.items()])
 

@@ -27,6 +27,7 @@ from ambidex.errors import (
     ServerError,
     UnexpectedContentType,
 )
+from ambidex.media_type import media_type_of
 from ambidex.messages import Audio, Image, Url
 
 from .addresses import Permit
@@ -212,7 +213,7 @@ class _Way:
     def end(self, part: Media, response: AnyResponse, body: bytes) -> Media:
         """The part with its bytes. What the first bytes say must not contradict what the server says."""
         given = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        seen = media_type_of(body)
+        seen = _seen_in(body)
         media_type = seen if given in _BYTES_OF_ANY_KIND else given
         if media_type is None or not self._is_wanted(media_type) or (seen is not None and not self._is_wanted(seen)):
             raise self._unexpected(media_type or "bytes of an unknown kind")
@@ -307,24 +308,11 @@ def _is_read_alike(address: str, host: str) -> bool:
         return False
 
 
-def media_type_of(data: bytes) -> str | None:
-    """What the first bytes tell; None where they are not known."""
-    if data[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
+def _seen_in(data: bytes) -> str | None:
+    """What the first bytes tell, also of what no chat takes; None where they are not known."""
     if data[4:8] == b"ftyp":
         return {b"avif": "image/avif", b"heic": "image/heic", b"M4A ": "audio/mp4"}.get(data[8:12])
-    return next((media_type for magic, media_type in _MAGIC if data.startswith(magic)), None)
+    return media_type_of(data) or next((kind for magic, kind in _DOCUMENTS if data.startswith(magic)), None)
 
 
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"fLaC", "audio/flac"),
-    (b"OggS", "audio/ogg"),
-    (b"ID3", "audio/mpeg"),
-    (b"\xff\xfb", "audio/mpeg"),
-    (b"<", "text/html"),
-    (b"{", "application/json"),
-    (b"%PDF", "application/pdf"),
-)
+_DOCUMENTS = ((b"<", "text/html"), (b"{", "application/json"), (b"%PDF", "application/pdf"))
