@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.sdk.templates.attacks import BOMBS, ESCAPES
 
+from ambidex import template_limits
 from ambidex.errors import TemplateError, TemplateLimitExceeded
 from ambidex.template_sandbox import CompiledTemplate
 
@@ -27,6 +31,7 @@ _INSIDES = re.compile(r"<(class|function|module|bound|built-in|generator|_?Sandb
 
 _CHILD = """
 import json, sys, time
+from ambidex import template_limits
 from ambidex.errors import TemplateError, TemplateLimitExceeded
 from ambidex.template_sandbox import CompiledTemplate
 
@@ -106,6 +111,25 @@ def test_limits_grow_with_what_is_given() -> None:
     for source in ("{{ 'a' * 3000000 }}", "{% for i in range(49000) %}{{ i|string|upper|trim }}{% endfor %}"):
         with pytest.raises(TemplateLimitExceeded):
             CompiledTemplate(source).render(given())
+
+
+def test_what_the_garbage_of_a_whole_program_takes_is_not_the_template_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_limits, "MAX_SECONDS", 0.02)
+    callbacks = list(gc.callbacks)
+
+    def spend(what: Callable[[], object]) -> None:
+        end = time.thread_time() + 0.1
+        while time.thread_time() < end:
+            what()
+        template_limits.step(100)
+
+    with template_limits.budget(None):
+        spend(gc.collect)
+        with pytest.raises(TemplateLimitExceeded, match="more time"):
+            spend(lambda: sum(range(1000)))
+    with template_limits.budget(None), pytest.raises(TemplateLimitExceeded, match="more time"):
+        spend(lambda: gc.collect(0))  # the garbage is its own
+    assert gc.callbacks == callbacks
 
 
 def test_a_text_that_grows_with_each_message_is_no_attack() -> None:
