@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from . import skills
 from . import words as w
+from .daily_skills import DAILY
 from .more_skills import MORE
 from .offered import (
     SORRY,
@@ -23,6 +24,7 @@ from .offered import (
     Request,
     Tool,
     rivals,
+    twins,
 )
 from .procedural import (
     action_skill,
@@ -156,8 +158,9 @@ def system_prompt(words: w.Words) -> tuple[str | None, str | None]:
 # ---------------------------------------------------------------------------------------------------- dialogues
 
 
-def polish(rng: random.Random, text: str) -> str:
-    """Natural variation of a request: greetings, small letters, no full stop."""
+def polish(rng: random.Random, text: str, fixed: tuple[bool, bool] = (False, False)) -> str:
+    """Natural variation of a request: greetings, small letters, no full stop; not where begin or end are ``fixed``."""
+    begin, end = fixed
     draw = rng.random()
     if rng.random() < 0.05:
         text = rng.choice(["I am at work. ", "I have a question. ", "It is late. ", "I need your help. ", "I am in a hurry. ", "One more thing. ",
@@ -168,10 +171,10 @@ def polish(rng: random.Random, text: str) -> str:
             + text
         )
     elif draw < 0.14:
-        text = text[0].lower() + text[1:]
+        text = text if begin else text[0].lower() + text[1:]
     elif draw < 0.2:
-        text = text.rstrip(".?!")
-    elif draw < 0.24:
+        text = text if end else text.rstrip(".?!")
+    elif draw < 0.24 and not end:
         text = (
             text.rstrip(".") + rng.choice([" please", ", please.", " now.", "!", " Thanks."])
             if not text.endswith(("?", '"'))
@@ -208,8 +211,9 @@ def act(messages: list[Message], calls: list[tuple[Tool, Request]]) -> None:
 
 
 def offer(words: w.Words, pool: list[Skill], count: int, procedural_share: float) -> list[Tool]:
-    """``count`` tools that do not rival each other, often with confusable neighbours."""
+    """``count`` tools that a request tells apart, often with confusable neighbours."""
     rng = words.rng
+    apart = rivals if words.held_out else twins
     chosen: list[Skill] = []
     if rng.random() < procedural_share and count > 1 and rng.random() < 0.5:
         a, e = words.attribute(), words.noun()
@@ -219,7 +223,7 @@ def offer(words: w.Words, pool: list[Skill], count: int, procedural_share: float
             chosen.append(action_skill(words, None, e))
         while len(chosen) < count:
             neighbour = lookup_skill(words, None, e) if same_thing else lookup_skill(words, a, None, named=True)
-            if not any(rivals(neighbour, old) for old in chosen):
+            if not any(apart(neighbour, old) for old in chosen):
                 chosen.append(neighbour)
     while len(chosen) < count:
         new = procedural(words) if rng.random() < procedural_share else rng.choice(pool)
@@ -228,7 +232,10 @@ def offer(words: w.Words, pool: list[Skill], count: int, procedural_share: float
             kind, does, thing = rng.choice(known)
             make = lookup_skill if kind == "lookup" else action_skill
             new = make(words, None, thing) if rng.random() < 0.5 else make(words, does, None, named=True)
-        if not any(rivals(new, old) or rivals(old, new) for old in chosen):
+        elif words.strange(0.5) and chosen:  # a tool that does much the same
+            near = [one for one in pool if any(rivals(one, old) and not twins(one, old) for old in chosen)]
+            new = rng.choice(near) if near else new
+        if not any(apart(new, old) for old in chosen):
             chosen.append(new)
     tools: list[Tool] = []
     for source in chosen:
@@ -359,7 +366,10 @@ def converse(
         if kind == "two tools" and len(tools) > 1:
             one, two = rng.sample(tools, 2)
             a, b = one.request()[0], two.request()[0]
-            begin = b.text[0].lower() + b.text[1:] if rng.random() < 0.7 else b.text
+            if a.open_end and not words.held_out:
+                one, two, a, b = two, one, b, a
+            small = rng.random() < 0.7 and not (b.value_first and not words.held_out)
+            begin = b.text[0].lower() + b.text[1:] if small else b.text
             text = rng.choice([a.text.rstrip(".?!") + " and " + begin, a.text + " " + b.text, a.text + " And " + begin, a.text + " Also, " + begin,
                                a.text.rstrip(".?!") + ", then " + begin])  # fmt: skip
             messages.append({"role": "user", "content": text})
@@ -367,7 +377,8 @@ def converse(
         elif kind in ("call", "two tools"):
             tool = rng.choice(tools)
             request = tool.request()[0]
-            messages.append({"role": "user", "content": polish(rng, request.text)})
+            fixed = (False, False) if words.held_out else (request.value_first, request.open_end)
+            messages.append({"role": "user", "content": polish(rng, request.text, fixed)})
             act(messages, [(tool, request)])
             last = (tool, request)
 
@@ -413,12 +424,12 @@ def family(words: w.Words, pool: list[Skill]) -> list[Dialogue]:
     rng = words.rng
     system, own_name = system_prompt(words)
     bare = rng.random() < 0.07
-    tools = [] if bare else offer(words, pool, rng.choices((1, 2, 3, 4), (16, 26, 26, 32))[0], 0.7)
+    tools = [] if bare else offer(words, pool, rng.choices((1, 2, 3, 4), (14, 24, 22, 40))[0], 0.7)
     offered = [{"type": "function", "function": t.function} for t in tools]
     dialogues: list[Dialogue] = []
     for _ in range(rng.randint(4, 8) if tools else rng.randint(2, 6)):
         kinds = ("call", "two calls", "two tools", "missing", "no tool", "talk")
-        shares = (44, 9, 13 if len(tools) > 1 else 0, 13, 17, 4) if tools else (0, 0, 0, 0, 15, 85)
+        shares = (42, 9, 20 if len(tools) > 1 else 0, 12, 15, 4) if tools else (0, 0, 0, 0, 15, 85)
         kind = rng.choices(kinds, shares)[0]
         messages: list[Message] = [{"role": "system", "content": system}] if system else []
         turns = rng.choices((1, 2, 3), (74, 21, 5))[0]
@@ -430,10 +441,10 @@ def family(words: w.Words, pool: list[Skill]) -> list[Dialogue]:
     return dialogues
 
 
-def training_families(seed: int) -> Iterator[list[Dialogue]]:
-    """An endless stream of training families."""
-    words = w.Words(random.Random(seed))
-    pool = skills.TRAIN + MORE + 3 * skills.TRAIN[:1]  # the weather is what everybody tries first
+def training_families(seed: int, pieces: Sequence[str] = ()) -> Iterator[list[Dialogue]]:
+    """An endless stream of training families. Of ``pieces``, if there are any, some of the unseen words are made."""
+    words = w.Words(random.Random(seed), pieces=pieces)
+    pool = skills.TRAIN + MORE + DAILY + 3 * skills.TRAIN[:1]  # the weather is what everybody tries first
     while True:
         yield family(words, pool)
 

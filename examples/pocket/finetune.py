@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from .data import training_families
 from .dataset import Encoder, Rows, pack
 from .model import Pocket
+from .tokenizer import letter_pieces
 from .train import Recipe, train
 
 SEED = 21
@@ -26,9 +27,10 @@ def finetune(
 ) -> None:
     """Run the stage on ``tokens`` tokens."""
     encoder = Encoder(tokenizer, LENGTH)
+    letters = letter_pieces(tokenizer)
 
     def shard(number: int) -> Rows:
-        families = islice(training_families(1000 * recipe.seed + number), FAMILIES)
+        families = islice(training_families(1000 * recipe.seed + number, letters), FAMILIES)
         return pack((piece for family in families for piece in encoder.pieces(family)), LENGTH, tokenizer.pad_token_id)
 
     train(model, shard, folder, recipe, tokens, compiled)

@@ -248,10 +248,9 @@ EXTRAS = {
 }
 
 
-def frame_skill(words: w.Words) -> Skill:
-    """A tool made from one of the frames with newly drawn words."""
+def frame_skill(words: w.Words, frame: Frame) -> Skill:
+    """A tool made from ``frame`` with newly drawn words."""
     rng = words.rng
-    frame = rng.choice(FRAMES)
     nouns: list[str] = []
     while len(nouns) < 3:
         noun = words.noun()

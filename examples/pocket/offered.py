@@ -19,7 +19,10 @@ SORRY = "Sorry, I have no tool for that."
 NOTHING = "I found nothing."
 OK_RESULTS = {"ok", "done", "sent", "saved", "added", "success", "true", "none", "null", "delivered", "booked", "calling",
               "started", "playing", "printed", "ordered", "finished", "yes"}  # fmt: skip
-# Tools that could answer each other's requests are never offered together.
+OPEN = {"text", "message", "headline", "task", "topic"}  # kinds of values that could go on and on
+# Tools that do much the same. Where one is missing, another one might do: what a user says that no tool fits is no
+# request for a rival. In training rivals are often offered together, for the words of a request tell them apart; in the
+# evaluation they are not.
 RIVALS = [
     {"add", "multiply", "subtract", "calculate", "convert_currency", "convert_unit", "power"},
     {"send_email", "send_message", "find_contact", "call_person"},
@@ -49,17 +52,56 @@ RIVALS = [
     {"window", "set_light", "set_fan", "set_heating", "set_volume"},
     {"air_quality", "weather"},
     {"calories", "get_recipe", "order_food"},
-    {"rate_film", "movie_times", "play_music"},
+    {"rate_film", "movie_times", "play_music", "buy_tickets"},
+    {"add", "calculate", "square_root", "round_number", "mix_colors"},
+    {"define", "synonym", "rhyme", "translate"},
+    {"translate", "detect_language", "spoken_language"},
+    {"capital", "currency_of", "spoken_language", "dial_code"},
+    {"log_water", "log_meal", "track_mood", "save_note", "add_todo", "lend_item", "submit_expense", "log_run"},
+    {"take_medicine", "set_alarm", "add_todo", "save_note"},
+    {"wine_for", "substitute", "get_recipe", "calories", "order_food", "shopping_list"},
+    {"snow_depth", "pollen_count", "weather", "air_quality", "tide", "moon_phase"},
+    {"time", "time_difference", "match_time", "days_until", "today", "age_of"},
+    {"read_file", "sum_up", "print_document", "rename_file", "delete_file"},
+    {"open_app", "restart_server", "play_music", "start_machine"},
+    {"wifi", "mute", "set_volume", "set_light"},
+    {"lost_item", "where_is_car", "find_parking"},
+    {"fuel_cost", "distance", "call_taxi", "traffic"},
+    {"request_vacation", "add_event", "mark_absent"},
+    {"nearest_pharmacy", "find_parking", "find_restaurants"},
 ]
 
 
-def rivals(a: Skill, b: Skill) -> bool:
-    """Whether a request for ``a`` could reasonably be sent to ``b``."""
+# The same words could be meant for either of these: "What is 3 + 4?", "Look up Ana."
+TWINS = [
+    *({"calculate", other} for other in ("add", "multiply", "subtract", "power")),
+    {"add_todo", "save_note"},
+    {"search", "define", "news"},
+    {"get_user", "find_person", "find_contact"},
+    {"square_root", "calculate"},
+    {"make_coffee", "order_food"},
+    {"lend_item", "save_note"},
+    {"submit_expense", "save_note"},
+    {"track_mood", "save_note"},
+    {"log_meal", "save_note"},
+    {"log_water", "save_note"},
+    {"upper_case", "spell"},
+    {"open_app", "play_music"},
+]
+
+
+def twins(a: Skill, b: Skill) -> bool:
+    """Whether the same request could be meant for ``a`` and for ``b``, so that they are never offered together."""
     if a.names[0] == b.names[0] or a.about[0] == b.about[0]:
         return True
     if (a.kind and a.kind == b.kind) or a.names[0] in b.rivals or b.names[0] in a.rivals:
         return True
-    return any(a.names[0] in group and b.names[0] in group for group in RIVALS)
+    return any(a.names[0] in group and b.names[0] in group for group in TWINS)
+
+
+def rivals(a: Skill, b: Skill) -> bool:
+    """Whether a request for ``a`` could be sent to ``b`` if there is nothing better."""
+    return twins(a, b) or any(a.names[0] in group and b.names[0] in group for group in RIVALS)
 
 
 # ---------------------------------------------------------------------------------------------------- values
@@ -83,6 +125,23 @@ def sample(words: w.Words, kind: str) -> tuple[str, Any]:
         if 2 <= number <= 12 and rng.random() < 0.1:
             return w.NUMBER_WORDS[number], number
         return str(number), number
+    if name == "money":  # people write zeros that a number does not have
+        cents = rng.randint(0, rng.choice((999, 9999, 99999)))
+        text = f"{cents // 100}.{cents % 100:02d}" if rng.random() < 0.7 else f"{cents // 10}.{cents % 10}"
+        if rng.random() < 0.3:
+            return str(cents), cents
+        return text, float(text)
+    if name == "phone":
+        parts = ["".join(rng.choice("0123456789") for _ in range(rng.randint(2, 4))) for _ in range(rng.randint(2, 4))]
+        text = rng.choice(["+", "0", ""]) + rng.choice([" ", "-", "", " "]).join(parts)
+        return text, text
+    if name == "url":
+        host = f"{rng.choice(['', 'www.', 'https://'])}{words.unseen()}.{rng.choice(('com', 'org', 'net', 'io', 'de'))}"
+        text = host + rng.choice(["", "", f"/{words.unseen()}", f"/{words.noun()}/{rng.randint(1, 99)}"])
+        return text, text
+    if name == "mail":
+        text = f"{words.unseen().lower()}{rng.choice(['', '.' + words.unseen().lower(), str(rng.randint(1, 99))])}@{words.unseen().lower()}.{rng.choice(('com', 'org', 'net', 'de'))}"
+        return text, text
     if name in ("enum", "enumint", "free"):
         choice = rng.choice(rest.split(","))
         return choice, int(choice) if name == "enumint" else choice
@@ -164,7 +223,9 @@ def sample(words: w.Words, kind: str) -> tuple[str, Any]:
         "sky": lambda: rng.choice(w.SKIES), "sky_adjective": lambda: rng.choice(w.SKY_ADJECTIVES),
         "adjective": lambda: words.of(w.ADJECTIVES), "name": words.thing_name, "Name": words.thing_name,
         "Sky": lambda: rng.choice(w.SKY_ADJECTIVES).capitalize(), "The": lambda: rng.choice(["The", "A"]), "made_up": words.made_up,
-        "object": words.object_name,
+        "object": words.object_name, "full": words.full_name, "plural": words.plural, "mass": words.mass, "label": words.label,
+        "message": words.message, "headline": words.headline,
+        "spot": lambda: words.of(w.ROOMS) if rng.random() < 0.4 else words.object_name(),
         "foreign": lambda: " ".join(words.made_up(1, 2) for _ in range(rng.randint(1, 4))),
         "number": lambda: str(rng.randint(0, rng.choice((20, 100, 1000, 99999)))),
         "decimal": lambda: f"{rng.randint(0, 999)}.{rng.randint(0, 99):02d}",
@@ -193,7 +254,7 @@ def fill(words: w.Words, text: str, spoken: dict[str, str]) -> str:
 def schema_of(rng: random.Random, kind: str) -> dict[str, Any]:
     """The JSON schema of a parameter."""
     name, _, rest = kind.partition(":")
-    if name == "N":
+    if name in ("N", "money"):
         return {"type": "number"}
     if name in ("int", "Nint"):
         return {"type": "integer"}
@@ -218,6 +279,8 @@ class Request:
     result: str = ""
     answer: str = ""
     values: tuple[str, ...] = ()
+    open_end: bool = False  # the words end with a text without quotes: what is put after it would belong to it
+    value_first: bool = False  # the words begin with a value: the first letter has to stay as it is
 
 
 class Tool:
@@ -285,13 +348,21 @@ class Tool:
             if slot in self.required or rng.random() < 0.6:
                 spoken[slot], values[slot] = sample(words, kind)
         ask = rng.choice(self.source.asks)
+        begins = re.match(r"\{(\w+)\}", ask)
+        if begins and self.kinds.get(begins.group(1), "").startswith("bool:"):
+            first = spoken[begins.group(1)]
+            ask = first[:1].upper() + first[1:] + ask[begins.end() :]
         for slot in spoken:
             if slot not in self.required:
                 extra = rng.choice(self.source.extras.get(slot, ["{" + slot + "}"]))
                 end = ask[-1] if ask[-1] in ".?!" else ""
                 ask = (ask[: len(ask) - len(end)] + " " + extra + end).replace(" ,", ",")
         if joined == 1:
-            return [self.finish(Request(fill(words, ask, spoken), self.arguments(values), spoken))]
+            request = Request(fill(words, ask, spoken), self.arguments(values), spoken)
+            last = [spoken[slot] for slot in spoken if self.kinds[slot] in OPEN]
+            request.open_end = any(request.text.rstrip(".?!").endswith(value.rstrip(".?!")) for value in last)
+            request.value_first = request.text.startswith(tuple(spoken.values()) or "\0")
+            return [self.finish(request)]
         slot = self.joinable() or ""
         many = [sample(words, self.kinds[slot]) for _ in range(joined)]
         together = (
@@ -416,7 +487,7 @@ def _guessable(source: Skill, kind: str) -> bool:
     others = [other.partition(":")[0] for _, other, required in source.params.values() if required]
     if len(others) == 1:
         return True
-    typed = {"int", "N", "Nint", "enum", "bool", "onoff", "list"}
+    typed = {"int", "N", "Nint", "money", "enum", "bool", "onoff", "list"}
     return len(others) == 2 and kind.partition(":")[0] not in typed and bool(typed & set(others))
 
 

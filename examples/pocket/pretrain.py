@@ -19,6 +19,7 @@ from . import words
 from .data import copying_text, training_families
 from .dataset import Encoder, Piece, Rows, pack
 from .model import Pocket
+from .tokenizer import letter_pieces
 from .train import Recipe, train
 
 SEED = 11
@@ -28,8 +29,9 @@ FAMILIES = 1000  # in one shard, and six copying exercises for each
 
 def pieces(encoder: Encoder, number: int) -> Iterator[Piece]:
     """What shard ``number`` is made of."""
-    source = words.Words(random.Random(1000 * SEED + number))
-    for family in islice(training_families(1000 * SEED + number), FAMILIES):
+    letters = letter_pieces(encoder.tokenizer)
+    source = words.Words(random.Random(1000 * SEED + number), pieces=letters)
+    for family in islice(training_families(1000 * SEED + number, letters), FAMILIES):
         yield from encoder.pieces(family)
         for _ in range(6):
             yield encoder.alone(copying_text(source))

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from . import skills
 from . import words as w
-from .frames import frame_skill
+from .frames import FRAMES, frame_skill
+from .more_frames import MORE_FRAMES
 from .skills import Skill, skill
 
 
@@ -394,6 +395,6 @@ def bare_skill(words: w.Words) -> Skill:
 def procedural(words: w.Words) -> Skill:
     """Any procedural skill. Those made of frames are for training only."""
     if words.strange(0.4):
-        return frame_skill(words)
+        return frame_skill(words, words.rng.choice(FRAMES + MORE_FRAMES))
     kinds = (lookup_skill, action_skill, list_skill, number_skill, count_skill, place_skill, check_skill, bare_skill)
     return words.rng.choices(kinds, (34, 32, 5, 5, 5, 6, 5, 8))[0](words)

@@ -172,7 +172,7 @@ TRAIN = [
         "Send a message to a person.|Sends a text message.|Text someone.|Send a short message to a friend.",
         "person|to|recipient|name|contact = person; text|message|body|content = text",
         'Tell {person} that {text}.|Send a message to {person}: {text}|Text {person} "{text}".|'
-        'Send {person} a message saying "{text}".|Message {person} that {text}.|Write to {person}: "{text}"',
+        'Send {person} a message saying "{text}".|Message {person} that {text}.|Write {person} a message: "{text}"',
         "ok|sent|done|Message sent.|delivered",
         "Done.",
         {"person": 'Send a message saying "{text}".', "text": "Send a message to {person}.|Text {person}."},

@@ -71,3 +71,8 @@ def train_tokenizer(texts: Iterable[str], template: Path) -> PreTrainedTokenizer
         clean_up_tokenization_spaces=False,
         chat_template=template.read_text(encoding="utf-8"),
     )
+
+
+def letter_pieces(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """The tokens that are two or more plain letters, in a fixed order."""
+    return sorted(token for token in tokenizer.get_vocab() if len(token) > 1 and token.isascii() and token.isalpha())

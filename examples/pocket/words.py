@@ -106,6 +106,14 @@ UNITS = (
 )
 UNIT_LIST = UNITS.split("|")
 
+# The short words of which everyday messages are made.
+SMALL_WORDS = (
+    "I you we she he it they the a the a my your our is are was will be not at in on to for and of with today tomorrow now "
+    "here there late soon again please can have need want come bring see meet call back home one two some more very so all "
+    "this that from about before after do did"
+).split()
+ACCENTS = {"a": "áàäâãå", "e": "éèëê", "i": "íîï", "o": "óöôõø", "u": "úüû", "n": "ñ", "c": "ç", "s": "š", "z": "ž"}
+
 ONSETS = "b br c ch d dr f fl g gr h j k kl l m n p pl qu r s sh sk st t th tr v w y z".split()
 VOWELS = "a e i o u ai ea ee ia io oo ou".split()
 CODAS = ["", "", "", "", "l", "m", "n", "r", "s", "t", "x", "ck", "nd", "rn", "sk", "th", "lt", "ng", "p", "d"]
@@ -119,9 +127,10 @@ def is_held_out(word: str) -> bool:
 class Words:
     """Draws words from one side of the split with a seeded random generator."""
 
-    def __init__(self, rng: random.Random, held_out: bool = False) -> None:
+    def __init__(self, rng: random.Random, held_out: bool = False, pieces: Sequence[str] = ()) -> None:
         self.rng = rng
         self.held_out = held_out
+        self.pieces = pieces  # of a tokenizer, for words in which each of them has to be copied
         self._pools: dict[int, Sequence[str]] = {}
         self._known: list[str] = []
 
@@ -177,8 +186,30 @@ class Words:
             if is_held_out(word) == self.held_out:
                 return word
 
+    def glued(self) -> str:
+        """One to three of the tokenizer's pieces as one word, such as ``owncti``.
+
+        A piece that never stands in a call or an answer is never learnt as something to write: the output matrix is the
+        embedding, and training pushes whatever is not wanted away. Of the pieces of real English words every fifth was
+        like that, and "town" came out as "t" and something else.
+        """
+        while True:
+            drawn = [self.rng.choice(self.pieces) for _ in range(self.rng.choice((1, 2, 2, 3)))]
+            word = "".join(drawn) if self.rng.random() < 0.1 else "".join(drawn).lower()
+            if len(word) > 1 and is_held_out(word) == self.held_out:
+                return word
+
+    def accented(self, text: str) -> str:
+        """``text``, seldom with letters that English does not have; only in training."""
+        if not self.strange(0.06):
+            return text
+        put = {letter: self.rng.choice(others) for letter, others in ACCENTS.items() if self.rng.random() < 0.4}
+        return "".join(put.get(letter, letter) for letter in text)
+
     def unseen(self) -> str:
         """A word that the model cannot know."""
+        if self.pieces and self.rng.random() < 0.4:
+            return self.glued()
         return self.spliced() if self.rng.random() < 0.7 else self.made_up(1, 3)
 
     def strange(self, share: float) -> bool:
@@ -193,6 +224,9 @@ class Words:
             self.unseen() if rng.random() < 0.5 else self.of(rng.choice((ADJECTIVES, NOUNS, NOUNS, VERBS, FOODS)))
             for _ in range(count)
         ]
+        if rng.random() < 0.06:
+            drawn[0] = rng.choice([drawn[0] + "'s", drawn[0] + "-" + self.unseen(), "o'" + drawn[0], drawn[0] + " &"])
+        drawn[-1] = self.accented(drawn[-1])
         style = rng.random()
         if style < 0.4:
             return " ".join(drawn)
@@ -232,13 +266,14 @@ class Words:
     def city(self) -> str:
         """A real city or a made-up one."""
         if self.strange(0.3):
-            return self.unseen().capitalize()
+            name = " ".join(self.unseen().capitalize() for _ in range(self.rng.choice((1, 1, 1, 2))))
+            return self.accented(name)
         return self.of(CITIES) if self.rng.random() < 0.55 else self.made_up().capitalize()
 
     def person(self) -> str:
         """A first name, a made-up name or a full name."""
         if self.strange(0.25):
-            return self.unseen().capitalize()
+            return self.accented(self.unseen().capitalize())
         first = self.of(PEOPLE) if self.rng.random() < 0.6 else self.made_up(1, 3).capitalize()
         return first + " " + self.made_up(1, 3).capitalize() if self.rng.random() < 0.15 else first
 
@@ -268,7 +303,9 @@ class Words:
 
     def text(self) -> str:
         """A short free text to be copied as it is."""
-        if self.strange(0.35):
+        if self.strange(0.3):
+            return self.message()
+        if self.strange(0.25):
             return " ".join(
                 self.noun() if self.rng.random() < 0.6 else self.of(ADJECTIVES) for _ in range(self.rng.randint(1, 5))
             )
@@ -283,3 +320,79 @@ class Words:
         if draw < 0.8:
             return f"the {self.of(ADJECTIVES)} {self.noun()} is {self.rng.choice(['here', 'gone', 'ready', 'lost', 'back'])}"
         return " ".join(self.noun() for _ in range(self.rng.randint(1, 4)))
+
+    def full_name(self) -> str:
+        """A name of one to three words: ``Vera Hatlin``, ``J. Brot``, ``Ana de Colm``."""
+        rng = self.rng
+        first = self.of(PEOPLE) if rng.random() < 0.5 else self.unseen().capitalize()
+        if rng.random() < 0.15:
+            return self.accented(first)
+        last = self.accented(self.unseen().capitalize())
+        between = rng.choice(["de ", "van ", "Mc", "O'", "J. "]) if rng.random() < 0.15 else ""
+        return f"{first[0]}. {last}" if rng.random() < 0.06 else f"{first} {between}{last}"
+
+    def plural(self) -> str:
+        """Several of a thing, as one says it after a number: ``eggs``, ``red lamps``, ``bags of rice``."""
+        draw, word = self.rng.random(), self.noun()
+        many = word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
+        if draw < 0.6:
+            return many
+        return f"{self.of(ADJECTIVES)} {many}" if draw < 0.8 else f"{many} of {self.mass()}" if draw < 0.9 else word
+
+    def mass(self) -> str:
+        """A stuff that is not counted, or food: ``rice``, ``brown sugar``."""
+        drawn = self.of(FOODS) if self.rng.random() < 0.3 else self.noun()
+        return f"{self.of(ADJECTIVES)} {drawn}" if self.rng.random() < 0.2 else drawn
+
+    def label(self) -> str:
+        """A short sign: ``B``, ``7``, ``C12``, ``north``."""
+        rng, draw = self.rng, self.rng.random()
+        letter = rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        if draw < 0.65:
+            return rng.choice(
+                [
+                    letter,
+                    letter,
+                    letter + str(rng.randint(1, 40)),
+                    str(rng.randint(2, 400)) + letter,
+                    f"{letter}-{rng.randint(1, 99)}",
+                ]
+            )
+        return rng.choice(
+            ["north", "south", "east", "west", self.unseen(), self.unseen().capitalize(), self.of(COLORS)]
+        )
+
+    def message(self) -> str:
+        """A sentence of everyday words in any order, to be copied from the first to the last word."""
+        rng = self.rng
+        if rng.random() < 0.15:
+            return self.of(SENTENCES)
+        drawn = [self.of(SMALL_WORDS) if rng.random() < 0.62 else rng.choice([self.noun, self.noun, self.person, self.unseen])()
+                 for _ in range(rng.randint(2, 9))]  # fmt: skip
+        if rng.random() < 0.15:
+            drawn[rng.randrange(len(drawn) - 1)] += ","
+        if rng.random() < 0.1:
+            drawn[0] = rng.choice(["I'm", "don't", "it's", "we'll", "can't", f"{self.person()}'s"])
+        text = " ".join(drawn)
+        return text[0].upper() + text[1:] if rng.random() < 0.4 else text
+
+    def headline(self) -> str:
+        """A title: ``The Old Lamp``, ``Printer is broken``, ``Moon's Garden``, ``house of the fox``."""
+        rng, draw = self.rng, self.rng.random()
+        one, two = self.noun(), self.noun()
+        if draw < 0.25:
+            return self.phrase()
+        if draw < 0.45:
+            return f"{one} {rng.choice(['is', 'was', 'does not', 'and', 'without', 'has no'])} {rng.choice([two, self.of(ADJECTIVES), self.verb()])}".capitalize()
+        if draw < 0.6:
+            return f"{one.capitalize()}'s {two.capitalize()}"
+        if draw < 0.8:
+            return f"{rng.choice(['The ', 'A ', ''])}{one.capitalize()} {rng.choice(['of the', 'of', 'in the', 'and the', 'to'])} {two.capitalize()}"
+        return rng.choice(
+            [
+                f"the {self.of(ADJECTIVES)} {one}",
+                f"{self.verb()} {rng.choice(['the', 'a', 'two'])} {one}",
+                f"{one} {rng.choice(['of', 'for'])} {two}",
+                f"{self.verb().capitalize()} {one}",
+            ]
+        )

@@ -5,20 +5,25 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from examples.pocket import skills
 from examples.pocket import words as w
-from examples.pocket.data import training_families
+from examples.pocket.daily_skills import DAILY
+from examples.pocket.data import offer, training_families
 from examples.pocket.dataset import Encoder, Rows, pack, render
 from examples.pocket.export import SHIPPED
 from examples.pocket.grading import Case, Reply, cases, parse_calls, right, valid
 from examples.pocket.model import Pocket, Shape
+from examples.pocket.more_skills import MORE
+from examples.pocket.offered import rivals, twins
 from examples.pocket.optimizer import orthogonal
+from examples.pocket.tokenizer import letter_pieces
 from examples.pocket.train import Recipe, load_weights, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,6 +136,50 @@ def test_the_split_is_real() -> None:
         drawn[held_out] = {kind() for kind in kinds for _ in range(400)}
         assert {w.is_held_out(word) for word in drawn[held_out]} == {held_out}
     assert not drawn[False] & drawn[True]
+
+
+def test_what_a_call_says_stands_in_the_users_words() -> None:
+    """Letter by letter, also where the request was made smaller, shorter or part of a longer sentence."""
+    checked = 0
+    for family in islice(training_families(7, ["own", "ction", "ence"]), 300):
+        for dialogue in family:
+            said = [message for message in dialogue["messages"] if message["role"] != "system"]
+            if dialogue["skill"] not in ("call", "two calls", "two tools") or not said[1].get("tool_calls"):
+                continue
+            for call in said[1]["tool_calls"]:
+                for value in call["function"]["arguments"].values():
+                    if isinstance(value, str):
+                        assert value in said[0]["content"]
+                        checked += 1
+    assert checked > 1000
+
+
+def test_every_piece_of_the_tokenizer_is_written_in_training(tokenizer: PreTrainedTokenizerFast) -> None:
+    """A token that is never wanted can never be copied: the embedding is the output matrix."""
+    letters = letter_pieces(tokenizer)
+    assert {"own", "ction"} <= set(letters)
+    words = w.Words(random.Random(4), pieces=letters)
+    written = {token for _ in range(20_000) for token in tokenizer.tokenize(words.glued())}
+    assert len(written & set(letters)) > 0.7 * len(letters)
+    assert not any(w.is_held_out(words.unseen()) for _ in range(2000))
+
+
+def test_tools_that_do_much_the_same_are_offered_together_only_where_the_words_tell_them_apart() -> None:
+    table = {source.names[0]: source for source in skills.TRAIN + MORE + DAILY}
+    assert rivals(table["add"], table["multiply"])
+    assert not twins(table["add"], table["multiply"])
+    assert twins(table["add"], table["calculate"])  # "What is 3 + 4?"
+    together = 0
+    words = w.Words(random.Random(8))
+    for _ in range(300):
+        offered = [tool.source for tool in offer(words, list(table.values()), 3, 0.0)]
+        for one, other in combinations(offered, 2):
+            assert not twins(one, other)
+            together += rivals(one, other)
+    assert together > 50
+    for seed in range(50):  # in the evaluation they are kept apart
+        held = [tool.source for tool in offer(w.Words(random.Random(seed), held_out=True), skills.TRAIN, 3, 0.0)]
+        assert not any(rivals(one, other) for one, other in combinations(held, 2))
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (640, 256), (256, 640)])
