@@ -6,9 +6,10 @@ Threads and tasks ask two backends; what they are answered is known beforehand, 
 say so is counted. Once a minute everything pauses for a moment and is measured. The end is a slope per figure
 (Theil-Sen: the median of the slopes between all pairs) and PASS or FAIL, which is also the exit status. Linux only.
 
-What glibc keeps of freed memory, in an arena per thread, grows by chance with each large answer that is cut off at its
-limit; so the client runs with one arena, and large pieces go back to the system (`GIVES_BACK`; `--default-malloc` runs
-it as any program). What is left is what the program holds.
+What glibc keeps of freed memory, in an arena and a cache per thread, grows by chance: with each large answer that is
+cut off at its limit, and with each small piece in a cache that keeps the heap from shrinking. So the client runs with
+one arena and no caches, and large pieces go back to the system (`GIVES_BACK`; `--default-malloc` runs it as any
+program). What is left is what the program holds.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ GIVES_BACK = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "65536",
     "MALLOC_TRIM_THRESHOLD_": "131072",
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
 }
 """glibc's settings, read when a program starts."""
 
