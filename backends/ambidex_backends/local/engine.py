@@ -91,6 +91,7 @@ class Engine:
             with self._work:
                 self._work.notify()
 
+    @torch.inference_mode()
     def _run(self) -> None:
         while (turn := self._next_turn()) is not None:
             ending, jobs = turn
@@ -118,7 +119,6 @@ class Engine:
             self._end(job, BackendClosed("The backend was closed while it answered."))
         return None
 
-    @torch.inference_mode()
     def _step(self, jobs: list[Job]) -> None:
         """One forward pass for all of them. A job that fails ends with its error; the others go on."""
         jobs = [job for job in jobs if self._is_started(job)]

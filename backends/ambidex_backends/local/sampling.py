@@ -7,7 +7,6 @@ the caller's own processors.
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ambidex.errors import EngineError, InvalidRequest
 
 from .native.draw import draw as native_draw
 from .noise import drawn, mixed
+from .peak import peak
 
 Processor = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
@@ -80,12 +80,12 @@ class Sampler:
 
     def draw(self, scores: torch.Tensor, seen: Sequence[int]) -> int:
         """The next id, from scores [V] after the processors."""
-        if not math.isfinite(float(scores.max())):
+        if (best := peak(scores)) is None:
             raise InvalidRequest(
                 "No token is allowed here: the bans, biases and processors exclude the whole vocabulary."
             )
         if self._key is None:
-            return int(scores.argmax())
+            return best
         key = mixed(self._key, len(seen) - self._prompt_length)
         fast = native_draw(scores, key)
         return drawn(scores, key) if fast is None else fast

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence as Rows
 from concurrent.futures import Executor
@@ -18,6 +17,7 @@ from .detokenizer import Detokenizer
 from .model import Model, SequenceCache, Span
 from .outbox import Outbox
 from .outputs import End, Ending, Piece
+from .peak import peak
 from .sampling import Sampler
 from .scores import Scorer
 from .stops import StopMatcher
@@ -205,7 +205,7 @@ def next_span(ids: Rows[int], cache: SequenceCache, size: int) -> Span:
 
 def check_finite(logits: torch.Tensor, step: int) -> None:
     """Raises `NonFiniteLogits` where `logits` [V] have no finite maximum."""
-    if not math.isfinite(float(logits.max())):
+    if peak(logits) is None:
         raise NonFiniteLogits(
             f"The model's logits are not finite at step {step}: its weights or dtype overflow.", step=step
         )

@@ -1,4 +1,5 @@
-/* A token drawn with the probabilities of softmax(scores): the one whose score plus Gumbel noise is the greatest.
+/* The token with the greatest score; and one drawn with the probabilities of softmax(scores), whose score plus Gumbel
+   noise is the greatest.
 
    The noise of an id is a function of the key and the id alone (noise.py has the same in PyTorch). Two logarithms for each
    word of a vocabulary cost more than a layer; here they are taken only where an upper bound of the sum, computed from
@@ -15,6 +16,31 @@ INLINE uint64_t random_word(uint64_t key, uint64_t id) { /* SplitMix64 */
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
     word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
     return word ^ (word >> 31);
+}
+
+/* The id of the greatest score, the first of equals; -1 where that is not finite, or a score is not a number. */
+int64_t peak(const float *scores, int64_t count) {
+    const int32_t whole = (int32_t)(count - count % LANES);
+    vec most = splat(-INFINITY);
+    ints wrong = {0}, where = {0}, here = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (int32_t i = 0; i < whole; i += LANES, here += LANES) {
+        const vec some = load(scores + i);
+        const ints is_more = some > most;
+        most = chosen(is_more, some, most);
+        where = (is_more & here) | (~is_more & where);
+        wrong |= some != some;
+    }
+    float best = -INFINITY;
+    int64_t id = -1;
+    for (int i = 0; i < LANES; i++) {
+        if (wrong[i]) return -1;
+        if (most[i] > best || (most[i] == best && where[i] < id)) best = most[i], id = where[i];
+    }
+    for (int64_t i = whole; i < count; i++) {
+        if (scores[i] != scores[i]) return -1;
+        if (scores[i] > best) best = scores[i], id = i;
+    }
+    return best < INFINITY ? id : -1;
 }
 
 /* The id in 0 to count - 1, -1 where all scores are -infinity. */

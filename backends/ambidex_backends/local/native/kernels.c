@@ -72,7 +72,7 @@ typedef struct {
     const int32_t *ids, *positions;
     const int64_t *const *blocks;
     const int32_t *scored_rows;
-    const float *const *cosines, *const *sines;   /* for each table: [rows, rotary / 2] */
+    const float *const *cosines, *const *sines;   /* for each table: [positions, rotary / 2] */
     float *states, *normed, *qkv, *attended, *hidden, *added; /* [rows, stride], padding zeroed */
     float *scores;                                /* [threads][score_stride / 16][QUERIES][16] */
     int64_t score_stride;
@@ -348,7 +348,7 @@ static void remember_row(const model *m, const layer *l, int index, const batch 
         const float *norm = h < m->heads ? l->query_norm : l->key_norm;
         if (norm && !m->norm_all_heads) rms_norm(head, norm, head, size, m->epsilon);
         if (l->rope >= 0) {
-            int64_t at = (int64_t)row * (m->rotary / 2);
+            int64_t at = (int64_t)b->positions[row] * (m->rotary / 2);
             rotate(head, b->cosines[l->rope] + at, b->sines[l->rope] + at, m->rotary);
         }
     }

@@ -46,7 +46,7 @@ def kernels() -> ctypes.CDLL:
     except OSError as error:
         raise NoKernels(f"{path} cannot be loaded: {error}") from None
     library.forward.restype = None
-    library.draw.restype = ctypes.c_int64
+    library.draw.restype = library.peak.restype = ctypes.c_int64
     return library
 
 

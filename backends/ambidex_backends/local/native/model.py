@@ -74,9 +74,14 @@ class NativeModel:
             query_stride=self._strides[1],
             hidden_stride=self._strides[2],
         )
+        self._batch = BatchStruct()
         self._rows = 0
         self._buffers: list[torch.Tensor] = []
+        self._scores = torch.empty(0)
         self._score_stride = 0
+        self._cosines: list[torch.Tensor] = []  # for each rope, [positions, rotary / 2]
+        self._sines: list[torch.Tensor] = []
+        self._positions = 0
 
     @property
     def nbytes(self) -> int:
@@ -124,51 +129,38 @@ class NativeModel:
             raise ValueError(f"ids must be within 0 and {self.vocabulary - 1}, got {min(ids)} to {max(ids)}")
         threads = torch.get_num_threads()
         self._fit(len(ids), max(positions) + 1, threads)
-        places = torch.tensor(positions, dtype=torch.int32)
-        turns = [self._angles(index, places) for index in range(len(self._architecture.ropes))]
-        tokens, rows = torch.tensor(ids, dtype=torch.int32), torch.tensor(scored, dtype=torch.int32)
-        addresses = torch.tensor(tables, dtype=torch.int64)
+        tokens, places = torch.tensor(ids, dtype=torch.int32), torch.tensor(positions, dtype=torch.int32)
+        rows, addresses = torch.tensor(scored, dtype=torch.int32), torch.tensor(tables, dtype=torch.int64)
         logits = torch.empty(len(scored), self._model.head.rows)
-        states, normed, qkv, attended, hidden, added, scores = self._buffers
-        batch = BatchStruct(
-            rows=len(ids),
-            scored=len(scored),
-            ids=pointer(tokens),
-            positions=pointer(places),
-            blocks=pointer(addresses),
-            scored_rows=pointer(rows),
-            cosines=pointers([cosines for cosines, _ in turns]),
-            sines=pointers([sines for _, sines in turns]),
-            states=pointer(states),
-            normed=pointer(normed),
-            qkv=pointer(qkv),
-            attended=pointer(attended),
-            hidden=pointer(hidden),
-            added=pointer(added),
-            scores=pointer(scores),
-            score_stride=self._score_stride,
-            logits=pointer(logits),
-        )
+        batch = self._batch
+        batch.rows, batch.scored = len(ids), len(scored)
+        batch.ids, batch.positions = pointer(tokens), pointer(places)
+        batch.scored_rows, batch.blocks = pointer(rows), pointer(addresses)
+        batch.logits = pointer(logits)
         self._forward(ctypes.byref(self._model), ctypes.byref(batch), ctypes.c_int(threads))
         return logits[:, : self.vocabulary]
 
-    def _angles(self, rope: int, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosines and sines `[rows, rotary / 2]`."""
-        found = self._architecture.ropes[rope]
-        angles = positions.float()[:, None] * found.frequencies
-        return angles.cos() * found.scaling, angles.sin() * found.scaling
-
     def _fit(self, rows: int, positions: int, threads: int) -> None:
-        """Buffers for so many rows, and scores for so many positions and threads. Their padding stays zero."""
+        """Buffers for so many rows, scores for so many positions and threads, and angles. Their padding stays zero."""
+        batch = self._batch
         if rows > self._rows:
             self._rows = max(rows, 2 * self._rows)
             wide, query, hidden = self._strides
-            strides = (wide, wide, query, query, hidden, wide)
-            self._buffers = [torch.zeros(self._rows, stride) for stride in strides]
-            self._score_stride = 0
-        if positions > self._score_stride or threads > self._buffers[6].shape[0]:
-            self._score_stride = max(padded(positions, 256), 2 * self._score_stride)
-            self._buffers[6:] = [torch.zeros(threads, QUERIES, self._score_stride)]
+            self._buffers = [torch.zeros(self._rows, stride) for stride in (wide, wide, query, query, hidden, wide)]
+            batch.states, batch.normed, batch.qkv, batch.attended, batch.hidden, batch.added = map(
+                pointer, self._buffers
+            )
+        if positions > self._score_stride or threads > len(self._scores):
+            self._score_stride = batch.score_stride = max(padded(positions, 256), 2 * self._score_stride)
+            self._scores = torch.zeros(threads, QUERIES, self._score_stride)
+            batch.scores = pointer(self._scores)
+        if positions > self._positions:
+            self._positions = max(padded(positions, 256), 2 * self._positions)
+            places = torch.arange(self._positions, dtype=torch.float32)[:, None]
+            angles = [(rope.scaling, places * rope.frequencies) for rope in self._architecture.ropes]
+            self._cosines = [angle.cos() * scaling for scaling, angle in angles]
+            self._sines = [angle.sin() * scaling for scaling, angle in angles]
+            batch.cosines, batch.sines = pointers(self._cosines), pointers(self._sines)
 
 
 def _layer_struct(layer: Any, kind: Any) -> LayerStruct:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from ambidex_backends.local.native.draw import draw
 from ambidex_backends.local.native.library import kernels
 from ambidex_backends.local.noise import drawn
+from ambidex_backends.local.peak import peak
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,6 +34,22 @@ def test_the_same_token_is_drawn(count: int, spread: float, shift: float, order:
     elif order != "as drawn":
         scores = scores.sort(descending=order == "falling").values
     assert draw(scores, key) == drawn(scores, key)
+
+
+@given(
+    count=st.integers(1, 200),
+    special=st.lists(st.sampled_from([math.nan, math.inf, -math.inf, 3.0, 3.0]), max_size=4),
+    seed=st.integers(0, 1000),
+    excluded=st.booleans(),
+)
+def test_the_greatest_score_is_found(count: int, special: list[float], seed: int, excluded: bool) -> None:
+    source = torch.Generator().manual_seed(seed)
+    scores = torch.full((count,), -math.inf) if excluded else torch.randn(count, generator=source)
+    for value in special:
+        scores[int(torch.randint(count, (1,), generator=source))] = value
+    assert peak(scores) == (int(scores.argmax()) if math.isfinite(float(scores.max())) else None)
+    assert peak(scores.flip(0)[:1]) == (0 if math.isfinite(float(scores[-1])) else None)
+    assert peak(scores.bfloat16().float()) == peak(scores.bfloat16())  # the second without the kernels
 
 
 def test_nothing_is_drawn_where_all_is_excluded() -> None:
