@@ -16,6 +16,9 @@ STEP = 64
 GROUPS = {"int8": 64, "int4": 32}
 """Weights of one row that share a scale."""
 
+SIDES = {"float32": 1, "bfloat16": 2, "int8": 2, "int4": 8}
+"""Columns of one row that lie side by side, so that the processor can multiply pairs."""
+
 Kind = Literal["float32", "bfloat16", "int8", "int4"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """In the order of the kernels' enumeration."""
@@ -56,12 +59,13 @@ class Matrix:
         self._bias = None if bias is None else pad(bias.float(), (0, self.rows - height)).contiguous()
         self._scales: torch.Tensor | None = None
         tiles, columns = self.rows // LANES, self.columns
-        if kind in ("int8", "int4"):
-            each, number = (columns, torch.int8) if kind == "int8" else (columns // 2, torch.uint8)
-            self._weights = arena.room([tiles, each, LANES], number)
+        side = SIDES[kind]
+        if kind in GROUPS:
+            each, number = (side, torch.int8) if kind == "int8" else (side // 2, torch.uint8)
+            self._weights = arena.room([tiles, columns // side, LANES, each], number)
             self._scales = arena.room([tiles, columns // GROUPS[kind], LANES], torch.bfloat16)
         else:
-            self._weights = arena.room([tiles, columns // self._side, LANES, self._side], getattr(torch, kind))
+            self._weights = arena.room([tiles, columns // side, LANES, side], getattr(torch, kind))
         if any(part.shape[0] % LANES for part in parts[:-1]):
             parts = [torch.cat(list(parts))]
         tile = 0
@@ -83,17 +87,12 @@ class Matrix:
         bias = None if self._bias is None else self._bias.data_ptr()
         return MatrixStruct(KINDS.index(self.kind), self.rows, self.columns, self._weights.data_ptr(), scales, bias)
 
-    @property
-    def _side(self) -> int:
-        """Columns that lie side by side: the processor may multiply pairs of bfloat16."""
-        return 2 if self.kind == "bfloat16" else 1
-
     def _pack(self, rows: torch.Tensor, tile: int) -> None:
         """Puts these rows at that tile."""
         height, width = rows.shape
         end = tile + padded(height, LANES) // LANES
+        side = SIDES[self.kind]
         if self._scales is None:
-            side = self._side
             if odd := -width % side:
                 rows, width = pad(rows, (0, odd)), width + odd
             whole, tiles = height // LANES * LANES, self._weights[tile:end, : width // side]
@@ -103,9 +102,9 @@ class Matrix:
             return
         rows = pad(rows.float(), (0, self.columns - width, 0, padded(height, LANES) - height))
         numbers, scales = quantise(rows, self.kind)
-        packed = side_by_side(numbers)
+        packed = side_by_side(numbers, side)
         self._weights[tile:end] = packed if self.kind == "int8" else nibbles(packed)
-        self._scales[tile:end] = side_by_side(scales)
+        self._scales[tile:end] = side_by_side(scales, 1).squeeze(-1)
 
 
 def quantise(weight: torch.Tensor, kind: Kind) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,15 +136,15 @@ def quantise(weight: torch.Tensor, kind: Kind) -> tuple[torch.Tensor, torch.Tens
     return best_numbers.to(torch.int8).view(weight.shape), best_scale.squeeze(-1).bfloat16()
 
 
-def side_by_side(rows: torch.Tensor) -> torch.Tensor:
-    """[rows, columns] as [rows / 16, columns, 16]."""
-    return rows.view(-1, LANES, rows.shape[1]).transpose(1, 2).contiguous()
+def side_by_side(rows: torch.Tensor, side: int) -> torch.Tensor:
+    """[rows, columns] as [rows / 16, columns / side, 16, side]."""
+    return rows.view(-1, LANES, rows.shape[1] // side, side).transpose(1, 2).contiguous()
 
 
 def nibbles(numbers: torch.Tensor) -> torch.Tensor:
-    """[..., columns, 16] of -8 to 7 as bytes [..., columns / 2, 16]: the even column in the lower half."""
+    """[..., 8] of -8 to 7, eight columns, as bytes [..., 4], least first: even columns in two bytes, odd ones behind."""
     both = numbers.view(torch.uint8)
-    return (both[:, 0::2] & 0x0F) | (both[:, 1::2] << 4)
+    return (both[..., [0, 4, 1, 5]] & 0x0F) | (both[..., [2, 6, 3, 7]] << 4)
 
 
 def padded(size: int, multiple: int) -> int:

@@ -1,6 +1,6 @@
 /* Vectors of 16 floats in GCC's and Clang's own notation, which become AVX-512, AVX2 or NEON as the machine has it. */
 
-#ifdef __AVX512F__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 #include <stdint.h>
@@ -14,6 +14,8 @@ typedef float loose_vec __attribute__((vector_size(64), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(64)));
 typedef int32_t loose_ints __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t loose_int __attribute__((aligned(2), may_alias));
+typedef int16_t words __attribute__((vector_size(64)));
+typedef int16_t loose_words __attribute__((vector_size(64), aligned(4), may_alias));
 
 INLINE vec splat(float value) { return value - (vec){0}; }
 INLINE vec load(const float *from) { return *(const loose_vec *)from; }
@@ -21,16 +23,36 @@ INLINE void store(float *to, vec value) { *(loose_vec *)to = value; }
 
 INLINE vec chosen(ints where, vec yes, vec no) { return (vec)((where & (ints)yes) | (~where & (ints)no)); }
 
-/* 16 small numbers as integers of 32 bits. GCC takes its own notation apart into scalars here, hence the intrinsics. */
-#ifdef __AVX512F__
+/* 16 small numbers as integers of 32 bits; 32 bytes as words of 16, and back from 16 integers that fit into words. GCC takes
+   its own notation apart into scalars here, hence the intrinsics. */
+#ifdef __AVX512BW__
 INLINE ints from_halves(const uint16_t *from) { return (ints)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)from)); }
-INLINE ints from_bytes(const int8_t *from) { return (ints)_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)); }
+INLINE words from_bytes(const int8_t *from) { return (words)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)from)); }
+INLINE void store_words(int16_t *to, ints small) { _mm256_storeu_si256((void *)to, _mm512_cvtepi32_epi16((__m512i)small)); }
 #else
 typedef uint16_t halves __attribute__((vector_size(32), aligned(2)));
-typedef int8_t bytes __attribute__((vector_size(16), aligned(1)));
+typedef int16_t few_words __attribute__((vector_size(32), aligned(2)));
+typedef int8_t bytes __attribute__((vector_size(32), aligned(1)));
 INLINE ints from_halves(const uint16_t *from) { return __builtin_convertvector(*(const halves *)from, ints); }
-INLINE ints from_bytes(const int8_t *from) { return __builtin_convertvector(*(const bytes *)from, ints); }
+INLINE words from_bytes(const int8_t *from) { return __builtin_convertvector(*(const bytes *)from, words); }
+INLINE void store_words(int16_t *to, ints small) { *(few_words *)to = __builtin_convertvector(small, few_words); }
 #endif
+
+/* To 16 sums, the products of 16 pairs with one pair. */
+INLINE ints add_products(ints sums, words pairs, const int16_t *pair) {
+#if defined(__AVX512VNNI__)
+    return (ints)_mm512_dpwssd_epi32((__m512i)sums, (__m512i)pairs, _mm512_set1_epi32(*(const loose_int *)pair));
+#elif defined(__AVX512BW__)
+    return sums + (ints)_mm512_madd_epi16((__m512i)pairs, _mm512_set1_epi32(*(const loose_int *)pair));
+#elif defined(__AVX2__)
+    const __m256i both = _mm256_set1_epi32(*(const loose_int *)pair);
+    union { words all; __m256i half[2]; } w = {pairs};
+    for (int i = 0; i < 2; i++) w.half[i] = _mm256_madd_epi16(w.half[i], both);
+    return sums + (ints)w.all;
+#else
+    return sums + (((ints)pairs << 16) >> 16) * (int32_t)pair[0] + ((ints)pairs >> 16) * (int32_t)pair[1];
+#endif
+}
 
 INLINE vec as_floats(ints whole) { return __builtin_convertvector(whole, vec); }
 INLINE vec widened(const uint16_t *from) { return (vec)(from_halves(from) << 16); } /* bfloat16: a float's upper half */

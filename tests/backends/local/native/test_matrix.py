@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ambidex_backends.local.native.arena import Arena
-from ambidex_backends.local.native.matrix import GROUPS, LANES, Kind, Matrix, nibbles, quantise, side_by_side
+from ambidex_backends.local.native.matrix import GROUPS, LANES, SIDES, Kind, Matrix, nibbles, quantise, side_by_side
 
 ROWS, COLUMNS = 48, 192
 
@@ -43,11 +43,12 @@ def test_zeros_stay_zeros(kind: Kind) -> None:
     assert not restored(numbers, scales).any()
 
 
-def test_rows_lie_side_by_side(weight: torch.Tensor) -> None:
-    packed = side_by_side(weight)
-    assert packed.shape == (ROWS // LANES, COLUMNS, LANES)
+@pytest.mark.parametrize("side", [1, 2, 8])
+def test_rows_lie_side_by_side(side: int, weight: torch.Tensor) -> None:
+    packed = side_by_side(weight, side)
+    assert packed.shape == (ROWS // LANES, COLUMNS // side, LANES, side)
     for row, column in ((0, 0), (17, 5), (47, 191)):
-        assert packed[row // LANES, column, row % LANES] == weight[row, column]
+        assert packed[row // LANES, column // side, row % LANES, column % side] == weight[row, column]
 
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8", "int4"])
@@ -59,21 +60,21 @@ def test_parts_lie_below_one_another(kind: Kind, heights: list[int]) -> None:
     padded[: whole.shape[0], :71] = whole
     if kind in GROUPS:
         numbers, scales = quantise(padded, kind)
-        expected = side_by_side(numbers) if kind == "int8" else nibbles(side_by_side(numbers))
+        expected = side_by_side(numbers, SIDES[kind])
+        expected = expected if kind == "int8" else nibbles(expected)
         assert packed._scales is not None
-        assert torch.equal(packed._scales, side_by_side(scales))
+        assert torch.equal(packed._scales, side_by_side(scales, 1).squeeze(-1))
     else:
-        side = 2 if kind == "bfloat16" else 1  # columns in pairs
-        expected = side_by_side(padded.to(getattr(torch, kind)))
-        expected = expected.view(-1, packed.columns // side, side, LANES).transpose(2, 3)
+        expected = side_by_side(padded.to(getattr(torch, kind)), SIDES[kind])
     assert torch.equal(packed._weights, expected)
 
 
-def test_nibbles_hold_two_columns() -> None:
-    numbers = torch.randint(-8, 8, (3, 64, LANES), dtype=torch.int8)
-    both = nibbles(numbers).view(torch.int8)
-    assert torch.equal((both << 4) >> 4, numbers[:, 0::2])
-    assert torch.equal(both >> 4, numbers[:, 1::2])
+def test_nibbles_hold_eight_columns() -> None:
+    numbers = torch.randint(-8, 8, (3, 24, LANES, 8), dtype=torch.int8)
+    lanes = nibbles(numbers).view(torch.int32).squeeze(-1)
+    for column in range(8):
+        shift = 28 - column % 2 * 16 - column // 2 * 4
+        assert torch.equal((lanes << shift) >> 28, numbers[..., column].int())
 
 
 def test_bytes_per_weight(weight: torch.Tensor) -> None:

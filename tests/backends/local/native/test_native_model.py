@@ -225,7 +225,7 @@ def test_lower_precision_computes_what_its_weights_say(kind: Kind, model_folder:
             logits = theirs(torch.tensor([ids])).logits[0].float()
         assert (got - expected).norm() < 0.8 * (logits - expected).norm()
     else:
-        assert torch.allclose(got, expected, atol=TOLERANCE)
+        assert (got - expected).norm() < 2**-11 * expected.norm()  # activations are rounded to 16 bits
 
 
 def test_a_failed_pass_leaves_caches_as_they_were(model: NativeModel) -> None:
