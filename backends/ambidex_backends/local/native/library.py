@@ -19,7 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-SOURCES = [Path(__file__).with_name(name) for name in ("kernels.c", "draw.c", "vectors.h")]
+FOLDER = Path(__file__).parent
+SOURCES = sorted(FOLDER.glob("*.c"))
 FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC"]
 COMPILERS = ("cc", "gcc", "clang")
 SECONDS = 120.0
@@ -95,14 +96,14 @@ def _compile(compiler: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
         for extra in ([native, "-fopenmp"], [native]):  # Apple's clang has no OpenMP: one thread then
-            command = [compiler, *FLAGS, *extra, "-o", str(built), *map(str, SOURCES[:2]), "-lm"]
+            command = [compiler, *FLAGS, *extra, "-o", str(built), *map(str, SOURCES), "-lm"]
             try:
                 run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
             except (OSError, subprocess.SubprocessError) as error:
                 raise NoKernels(f"{compiler} failed: {type(error).__name__}") from None
             if run.returncode == 0:
                 built.replace(path)
-                _log.debug("Compiled %s with %s", path, " ".join(command[:-4]))
+                _log.debug("Compiled %s with %s", path, " ".join([compiler, *FLAGS, *extra]))
                 return
             problem = (run.stderr.strip().splitlines() or ["no message"])[0]
     raise NoKernels(f"{compiler} cannot compile the kernels: {problem}")
@@ -116,7 +117,7 @@ def _fingerprint(compiler: str) -> str:
     except (OSError, subprocess.SubprocessError):
         version = ""
     parts = [
-        *(source.read_text("utf-8") for source in SOURCES),
+        *(source.read_text("utf-8") for source in [*SOURCES, *sorted(FOLDER.glob("*.h"))]),
         " ".join(FLAGS),
         compiler,
         version,

@@ -1,0 +1,251 @@
+/* Weight matrices, and rows of input multiplied with them. */
+
+#include "threads.h"
+
+#define STEP 64         /* columns are padded to a multiple of this */
+#define BYTE_GROUP 64   /* weights of a row that share a scale, 8 bits */
+#define NIBBLE_GROUP 32 /* the same, 4 bits */
+
+/* How many sums are under way at once, as many as fit into the registers.
+   TILES: of LANES rows that stay in the cache together, computed at once for one row of input
+   FEW_TILES: computed at once for several rows of input
+   INPUTS: rows of input that share what is read of the weights */
+#ifdef __AVX512BW__
+enum { TILES = 8, FEW_TILES = 4, INPUTS = 6 };
+#else
+enum { TILES = 4, FEW_TILES = 2, INPUTS = 3 };
+#endif
+
+enum { FLOAT32, BFLOAT16, INT8, INT4 };
+
+/* A weight matrix [rows, columns], both padded with zeros: rows to LANES, columns to STEP. */
+typedef struct {
+    int32_t kind, rows, columns;
+    const void *weights;      /* [rows / 16][columns / side][16][side]; side: columns of a row side by side, FLOAT32 1,
+                                 BFLOAT16 and INT8 2, INT4 8, which are nibbles of 32 bits: those of bits 0 to 15 are
+                                 columns 0, 2, 4, 6, those of the upper bits columns 1, 3, 5, 7 */
+    const uint16_t *scales;   /* bfloat16 [rows / 16][columns / group][16] */
+    const float *bias;        /* [rows] or NULL */
+} matrix;
+
+/* Rows of input as a kind of weights is multiplied with them: float; where the processor multiplies pairs of bfloat16,
+   that for BFLOAT16; for whole numbers int16, of which a group shares a scale, as in the weights. So the products of a
+   group are added up exactly, and in one instruction for each pair. */
+typedef struct {
+    const void *rows;
+    const float *scales; /* [row][columns / group] */
+    int64_t stride;      /* numbers of a row */
+} input;
+
+INLINE int group_of(const int kind) { return kind == INT8 ? BYTE_GROUP : kind == INT4 ? NIBBLE_GROUP : STEP; }
+
+/* To 16 sums, the products of a pair of columns in bfloat16. */
+#ifdef __AVX512BF16__
+typedef uint16_t half_input;
+
+INLINE vec add_pair(vec sums, loose_ints both, const half_input *pair) {
+    return (vec)_mm512_dpbf16_ps((__m512)sums, (__m512bh)both, (__m512bh)_mm512_set1_epi32(*(const loose_int *)pair));
+}
+
+static void to_halves(const float *x, half_input *to, int64_t columns) {
+    for (int64_t k = 0; k < columns; k += LANES)
+        _mm256_storeu_si256((void *)(to + k), (__m256i)_mm512_cvtneps_pbh((__m512)load(x + k)));
+}
+#else
+typedef float half_input;
+
+INLINE vec add_pair(vec sums, loose_ints both, const half_input *pair) {
+    sums += (vec)(both << 16) * pair[0];
+    return sums + (vec)(both & (int32_t)0xffff0000) * pair[1];
+}
+
+static void to_halves(const float *x, half_input *to, int64_t columns) { memcpy(to, x, columns * sizeof(float)); }
+#endif
+
+/* Each group by its greatest magnitude, to the nearest. What is not finite makes the scale so. */
+static void to_words(const float *x, int16_t *to, float *scales, int64_t columns, const int group) {
+    for (int64_t g = 0; g < columns; g += group) {
+        ints bits = {0}; /* of magnitudes; those of what is no number are the greatest */
+        for (int k = 0; k < group; k += LANES) {
+            const ints some = (ints)load(x + g + k) & 0x7fffffff, more = some > bits;
+            bits = (more & some) | (~more & bits);
+        }
+        int32_t most = 0;
+        for (int i = 0; i < LANES; i++) most = bits[i] > most ? bits[i] : most;
+        float greatest;
+        memcpy(&greatest, &most, 4);
+        const float by = greatest > 1e-30f ? 32767.0f / greatest : 0.0f;
+        scales[g / group] = greatest * (1.0f / 32767.0f);
+        for (int k = 0; k < group; k += LANES) {
+            const vec number = load(x + g + k) * by;
+            const vec half = chosen(number < 0.0f, splat(-0.5f), splat(0.5f));
+            store_words(to + g + k, __builtin_convertvector(number + half, ints));
+        }
+    }
+}
+
+/* sums[tile][row of input] of `tiles` * 16 rows of weights; columns in order. */
+INLINE void dot_floats(const int kind, const matrix *w, int tile, const int tiles, input in, const int count,
+                       vec sums[TILES][INPUTS]) {
+    const int64_t columns = w->columns, line_bytes = columns * LANES * (kind == FLOAT32 ? 4 : 2);
+    const char *lines = (const char *)w->weights + tile * line_bytes;
+    for (int t = 0; t < tiles; t++)
+        for (int c = 0; c < count; c++) sums[t][c] = (vec){0};
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < columns; k += 2)
+        for (int t = 0; t < tiles; t++) {
+            const char *at = lines + t * line_bytes + k * (line_bytes / columns);
+            if (kind == BFLOAT16) {
+                const loose_ints both = *(const loose_ints *)at;
+                for (int c = 0; c < count; c++)
+                    sums[t][c] = add_pair(sums[t][c], both, (const half_input *)in.rows + c * in.stride + k);
+            } else {
+                const vec one = load((const float *)at), two = load((const float *)at + LANES);
+                const float *x = (const float *)in.rows + k;
+                for (int c = 0; c < count; c++) sums[t][c] += one * x[c * in.stride];
+                for (int c = 0; c < count; c++) sums[t][c] += two * x[c * in.stride + 1];
+            }
+        }
+}
+
+/* The same; group by group, each with its scales. */
+INLINE void dot_whole(const int kind, const matrix *w, int tile, const int tiles, input in, const int count,
+                      vec sums[TILES][INPUTS]) {
+    const int group = group_of(kind);
+    const int64_t columns = w->columns, groups = columns / group, line_bytes = columns * LANES / (kind == INT8 ? 1 : 2);
+    const char *lines = (const char *)w->weights + tile * line_bytes;
+    const uint16_t *scales = w->scales + tile * groups * LANES;
+    for (int t = 0; t < tiles; t++)
+        for (int c = 0; c < count; c++) sums[t][c] = (vec){0};
+    for (int64_t g = 0; g < groups; g++) {
+        const int16_t *x = (const int16_t *)in.rows + g * group;
+        ints part[TILES][INPUTS];
+        for (int t = 0; t < tiles; t++)
+            for (int c = 0; c < count; c++) part[t][c] = (ints){0};
+#pragma GCC unroll 2
+        for (int k = 0; k < group; k += 8)
+            for (int t = 0; t < tiles; t++) {
+                const char *at = lines + t * line_bytes + (g * group + k) * (line_bytes / columns);
+                words eight = {0};
+                if (kind == INT4) eight = *(const loose_words *)at;
+#pragma GCC unroll 4
+                for (int pair = 0; pair < 4; pair++) {
+                    const words both = kind == INT4 ? (eight << (12 - 4 * pair)) >> 12
+                                                    : from_bytes((const int8_t *)at + pair * 2 * LANES);
+                    for (int c = 0; c < count; c++)
+                        part[t][c] = add_products(part[t][c], both, x + c * in.stride + k + 2 * pair);
+                }
+            }
+        for (int t = 0; t < tiles; t++) {
+            const vec scale = widened(scales + (t * groups + g) * LANES);
+            for (int c = 0; c < count; c++) sums[t][c] += scale * in.scales[c * groups + g] * as_floats(part[t][c]);
+        }
+    }
+}
+
+enum { PLAIN, ADD, GATE_SILU, GATE_GELU };
+
+/* What becomes of 16 sums of row r: stored, added to what is there (scaled), or through the gate over what is there. */
+INLINE void put(const matrix *w, int tile, float *out, vec sums, const int how, float scale) {
+    if (w->bias) sums += load(w->bias + tile * LANES);
+    float *to = out + tile * LANES;
+    if (how == PLAIN) store(to, sums);
+    if (how == ADD) store(to, load(to) + scale * sums);
+    if (how == GATE_SILU) store(to, silu(load(to)) * sums);
+    if (how == GATE_GELU) store(to, gelu(load(to)) * sums);
+}
+
+/* What a matrix is multiplied with, and what becomes of it. */
+typedef struct {
+    const float *x;
+    int64_t x_stride;
+    float *out;
+    int64_t out_stride;
+    int how;
+    float scale;
+} operands;
+
+INLINE void block(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, const int count) {
+    vec sums[TILES][INPUTS];
+    if (kind <= BFLOAT16) dot_floats(kind, w, tile, tiles, in, count, sums);
+    else dot_whole(kind, w, tile, tiles, in, count, sums);
+    for (int t = 0; t < tiles; t++)
+        for (int c = 0; c < count; c++) switch (o.how) {
+            case PLAIN: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], PLAIN, o.scale); break;
+            case ADD: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], ADD, o.scale); break;
+            case GATE_SILU: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], GATE_SILU, o.scale); break;
+            default: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], GATE_GELU, o.scale);
+        }
+}
+
+INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, int count) {
+    switch (count) {
+    case 1: block(kind, w, tile, tiles, in, o, 1); break;
+    case 2: block(kind, w, tile, tiles, in, o, 2); break;
+#ifdef __AVX512BW__
+    case 3: block(kind, w, tile, tiles, in, o, 3); break;
+    case 4: block(kind, w, tile, tiles, in, o, 4); break;
+    case 5: block(kind, w, tile, tiles, in, o, 5); break;
+#endif
+    default: block(kind, w, tile, tiles, in, o, INPUTS);
+    }
+}
+
+/* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by, in equal parts. */
+INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
+    const int64_t columns = w->columns, groups = columns / group_of(kind);
+    const int parts = (rows + INPUTS - 1) / INPUTS;
+    half_input halves[kind == BFLOAT16 ? INPUTS * columns : 1];
+    int16_t numbers[kind > BFLOAT16 ? INPUTS * columns : 1];
+    float scales[kind > BFLOAT16 ? INPUTS * groups : 1];
+    for (int panel = first; panel < last; panel += TILES) {
+        const int end = panel + TILES < last ? panel + TILES : last;
+        for (int part = 0; part < parts; part++) {
+            const int r = share(rows, parts, part), count = share(rows, parts, part + 1) - r;
+            input in = {o.x + r * o.x_stride, scales, o.x_stride};
+            operands p = o;
+            p.out += r * o.out_stride;
+            if (kind != FLOAT32) in = (input){kind == BFLOAT16 ? (void *)halves : numbers, scales, columns};
+            for (int c = 0; c < count && (parts > 1 || panel == first); c++) {
+                const float *x = o.x + (r + c) * o.x_stride;
+                if (kind == BFLOAT16) to_halves(x, halves + c * columns, columns);
+                if (kind > BFLOAT16) to_words(x, numbers + c * columns, scales + c * groups, columns, group_of(kind));
+            }
+            int tile = panel;
+            if (count == 1 && end - tile == TILES) {
+                block(kind, w, tile, TILES, in, p, 1);
+                continue;
+            }
+            for (; tile + FEW_TILES <= end; tile += FEW_TILES) blocks(kind, w, tile, FEW_TILES, in, p, count);
+            for (; tile < end; tile++) blocks(kind, w, tile, 1, in, p, count);
+        }
+    }
+}
+
+static void matmul(const matrix *w, operands o, int rows, thread t) {
+    int tiles = w->rows / LANES, first = share(tiles, t.count, t.index), last = share(tiles, t.count, t.index + 1);
+    switch (w->kind) {
+    case FLOAT32: matmul_of(FLOAT32, w, o, rows, first, last); break;
+    case BFLOAT16: matmul_of(BFLOAT16, w, o, rows, first, last); break;
+    case INT8: matmul_of(INT8, w, o, rows, first, last); break;
+    default: matmul_of(INT4, w, o, rows, first, last);
+    }
+}
+
+static float element(const matrix *w, int64_t row, int64_t column) {
+    const int64_t tile = row / LANES, lane = row % LANES, pair = ((tile * w->columns + column) / 2 * LANES + lane) * 2 + column % 2;
+    uint32_t bits;
+    float value;
+    if (w->kind == FLOAT32) return ((const float *)w->weights)[(tile * w->columns + column) * LANES + lane];
+    if (w->kind == BFLOAT16) {
+        bits = (uint32_t)((const uint16_t *)w->weights)[pair] << 16;
+        memcpy(&value, &bits, 4);
+        return value;
+    }
+    const int64_t group = group_of(w->kind);
+    bits = (uint32_t)w->scales[(tile * (w->columns / group) + column / group) * LANES + lane] << 16;
+    memcpy(&value, &bits, 4);
+    if (w->kind == INT8) return value * ((const int8_t *)w->weights)[pair];
+    bits = ((const uint32_t *)w->weights)[(tile * w->columns + column) / 8 * LANES + lane];
+    return value * ((int32_t)(bits << (28 - column % 2 * 16 - column % 8 / 2 * 4)) >> 28);
+}

@@ -1,0 +1,34 @@
+/* A model, and the rows of a pass through it. */
+
+#include "matrix.h"
+
+typedef struct {
+    matrix qkv, output, gate, up, down;
+    const float *attention_norm, *mlp_norm;       /* [width]; before each half, NULL: none */
+    const float *attention_post, *mlp_post;       /* [width]; after each half, NULL: none */
+    const float *query_norm, *key_norm;           /* [head_size], or [heads * head_size] if norm_all_heads; or NULL */
+    int32_t window;                               /* positions visible back from each one, 0: all */
+    int32_t rope;                                 /* which table of angles, -1: none */
+} layer;
+
+typedef struct {
+    int32_t layers, width, heads, kv_heads, head_size, head_stride, rotary, gelu, norm_all_heads, cache_half;
+    float epsilon, query_scale, attention_cap, logits_cap, logits_scale, embedding_scale, residual_scale;
+    const layer *stack;
+    matrix embedding, head;
+    const float *final_norm;
+    int32_t activation_stride, query_stride, hidden_stride;
+} model;
+
+/* Rows to compute. `blocks[r]`: the addresses of the cache blocks of row r's sequence, LANES positions each. */
+typedef struct {
+    int32_t rows, scored;
+    const int32_t *ids, *positions;
+    const int64_t *const *blocks;
+    const int32_t *scored_rows;
+    const float *const *cosines, *const *sines;   /* for each table: [positions, rotary / 2] */
+    float *states, *normed, *qkv, *attended, *hidden, *added; /* [rows, stride], padding zeroed */
+    float *scores;                                /* [threads][score_stride / 16][QUERIES][16] */
+    int64_t score_stride;
+    float *logits;                                /* [scored, head.rows] */
+} batch;
