@@ -142,7 +142,7 @@ def side_by_side(rows: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def nibbles(numbers: torch.Tensor) -> torch.Tensor:
-    """[..., 8] of -8 to 7, eight columns, as bytes [..., 4], least first: even columns in two bytes, odd ones behind."""
+    """[..., 8] of -8 to 7, eight columns, as bytes [..., 4]: the even columns in two of them, the odd ones behind."""
     both = numbers.view(torch.uint8)
     return (both[..., [0, 4, 1, 5]] & 0x0F) | (both[..., [2, 6, 3, 7]] << 4)
 
