@@ -429,13 +429,13 @@ def family(words: w.Words, pool: list[Skill]) -> list[Dialogue]:
     dialogues: list[Dialogue] = []
     for _ in range(rng.randint(4, 8) if tools else rng.randint(2, 6)):
         kinds = ("call", "two calls", "two tools", "missing", "no tool", "talk")
-        shares = (42, 9, 20 if len(tools) > 1 else 0, 12, 15, 4) if tools else (0, 0, 0, 0, 15, 85)
+        shares = (38, 8, 18 if len(tools) > 1 else 0, 14, 18, 4) if tools else (0, 0, 0, 0, 15, 85)
         kind = rng.choices(kinds, shares)[0]
         messages: list[Message] = [{"role": "system", "content": system}] if system else []
         turns = rng.choices((1, 2, 3), (74, 21, 5))[0]
         converse(words, pool, messages, tools, system, own_name, kind, turns, False)
         calls = [index for index, message in enumerate(messages) if message.get("tool_calls")]
-        if calls and rng.random() < 0.55:  # what follows the last call is the easier part, and there is enough of it
+        if calls and rng.random() < 0.7:  # what follows the last call is the easier part, and there is enough of it
             messages = messages[: calls[-1] + 1]
         dialogues.append({"messages": messages, "tools": offered, "skill": kind})
     return dialogues

@@ -5,7 +5,7 @@
 
 Three parts. Every turn of the held-out dialogues, written greedily after the true history: free, as the bare model
 writes it, and held, through the package, where a call that is begun is kept to its tool's schema. Then whole tasks from
-the question to the answer (``evaluation_tasks.json``), and ten tools as readers write them (``reader_tries.json``)
+the question to the answer (``evaluation_tasks.json``), and tools as readers write them (``reader_tries.json``, ten a round)
 through ``ambidex.Agent``.
 """
 
@@ -208,10 +208,11 @@ def evaluate(folder: str, per_skill: int = 100, held: bool = True) -> dict[str, 
     backend = connect(f"local:{folder}", device="cpu")
     readers = json.loads((HERE / "reader_tries.json").read_text(encoding="utf-8"))
     tasks = json.loads((HERE / "evaluation_tasks.json").read_text(encoding="utf-8"))
-    report: dict[str, Any] = {
-        "readers": run_tasks("Readers' own tools", backend, [as_task(tried) for tried in readers]),
-        "tasks": run_tasks("Tasks", backend, tasks),
-    }
+    tried: dict[str, bool] = {}
+    for number in sorted({one["round"] for one in readers}):
+        these = [as_task(one) for one in readers if one["round"] == number]
+        tried |= run_tasks(f"Readers' own tools, round {number}", backend, these)
+    report: dict[str, Any] = {"readers": tried, "tasks": run_tasks("Tasks", backend, tasks)}
     todo = list(cases(per_skill)) if per_skill else []
     weights = HERE.parents[1] / "backends/ambidex_backends/local/pocket" if folder == "pocket" else Path(folder)
     parts: list[tuple[str, Sequence[Case], list[Reply]]] = []

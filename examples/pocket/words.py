@@ -190,8 +190,8 @@ class Words:
         """One to three of the tokenizer's pieces as one word, such as ``owncti``.
 
         A piece that never stands in a call or an answer is never learnt as something to write: the output matrix is the
-        embedding, and training pushes whatever is not wanted away. Of the pieces of real English words every fifth was
-        like that, and "town" came out as "t" and something else.
+        embedding, and training pushes whatever is not wanted away. Of the pieces of letters every tenth was like
+        that, and "town" came out as "t" and something else.
         """
         while True:
             drawn = [self.rng.choice(self.pieces) for _ in range(self.rng.choice((1, 2, 2, 3)))]
