@@ -63,7 +63,7 @@ _CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
 class _Budget:
-    __slots__ = ("at_once", "bytes", "deadline", "look", "steps")
+    __slots__ = ("at_once", "bytes", "collecting_since", "deadline", "look", "steps")
 
     def __init__(self, values: int, characters: int) -> None:
         self.steps = MAX_STEPS + _STEPS_OF_VALUE * values + characters
@@ -72,11 +72,7 @@ class _Budget:
         self.look = self.steps - _STEPS_BETWEEN_LOOKS
         seconds = MAX_SECONDS + _SECONDS_OF_VALUE * values + _SECONDS_OF_CHARACTER * characters
         self.deadline = time.thread_time() + seconds
-
-    def forgive(self, phase: str, collection: Mapping[str, int]) -> None:
-        """Adds to the time what a full garbage collection takes: it goes through all that the program holds."""
-        if collection["generation"] == 2 and _budget.get() is self:
-            self.deadline += time.thread_time() * (-1 if phase == "start" else 1)
+        self.collecting_since: float | None = None
 
 
 _budget: ContextVar[_Budget | None] = ContextVar("template_budget", default=None)
@@ -85,14 +81,26 @@ _budget: ContextVar[_Budget | None] = ContextVar("template_budget", default=None
 @contextlib.contextmanager
 def budget(given: Any) -> Generator[None]:
     """One rendering's, for what the template is given."""
-    limits = _Budget(*_amount(given))
-    token = _budget.set(limits)
-    gc.callbacks.append(limits.forgive)
+    token = _budget.set(_Budget(*_amount(given)))
     try:
         yield
     finally:
-        gc.callbacks.remove(limits.forgive)
         _budget.reset(token)
+
+
+def _forgive(phase: str, collection: Mapping[str, int]) -> None:
+    """Adds to the time what a full garbage collection takes: it goes through all that the program holds."""
+    limits = _budget.get()
+    if limits is None or collection["generation"] < 2:
+        return
+    if phase == "start":
+        limits.collecting_since = time.thread_time()
+    elif limits.collecting_since is not None:
+        limits.deadline += time.thread_time() - limits.collecting_since
+        limits.collecting_since = None
+
+
+gc.callbacks.append(_forgive)  # for good: while one thread goes through this list, no other may change it
 
 
 def step(count: int = 1) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 
 from .model import Model, SequenceCache, Span
+from .peak import peak
 
 CHUNK = 512
 GRAMS = (3, 2)
@@ -121,7 +122,7 @@ class ModelDrafter:
             logits = self._draft.model.forward([Span(chunk, cache, scored=int(is_last))])
         self._held = list(ids)
         row = logits[0][-1]
-        if not bool(torch.isfinite(row.max())):
+        if peak(row) is None:
             raise ArithmeticError("its logits are not finite")
         missing = max(0, self._draft.vocabulary - row.shape[-1])
         return torch.nn.functional.pad(row[: self._draft.vocabulary], (0, missing), value=float("-inf"))

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -325,10 +325,14 @@ def test_no_chat_template_is_said(tmp_path: Path) -> None:
     backend.close()
 
 
-def test_non_finite_logits_are_an_error(model_folder: Callable[[str], Path]) -> None:
-    backend = LocalBackend(str(model_folder("llama")), dtype="float32", device="cpu")
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])  # the second caps its logits
+@pytest.mark.parametrize("quantize", [None, "int8", "int4"])
+def test_non_finite_logits_are_an_error(
+    kind: str, quantize: Literal["int8", "int4"] | None, model_folder: Callable[[str], Path]
+) -> None:
+    backend = LocalBackend(str(model_folder(kind)), dtype="float32", device="cpu", quantize=quantize)
     engine: Any = backend._runtime.engine
-    engine._model._weights.embedding._weights.fill_(float("nan"))
+    engine._model._weights.final_norm.fill_(float("nan"))
     with pytest.raises(NonFiniteLogits, match="step 0") as caught:
         collect(backend.stream(Request(prompt=PROMPT)))
     assert caught.value.step == 0

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,6 @@ _INSIDES = re.compile(r"<(class|function|module|bound|built-in|generator|_?Sandb
 
 _CHILD = """
 import json, sys, time
-from ambidex import template_limits
 from ambidex.errors import TemplateError, TemplateLimitExceeded
 from ambidex.template_sandbox import CompiledTemplate
 
@@ -115,7 +115,6 @@ def test_limits_grow_with_what_is_given() -> None:
 
 def test_what_the_garbage_of_a_whole_program_takes_is_not_the_template_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_limits, "MAX_SECONDS", 0.02)
-    callbacks = list(gc.callbacks)
 
     def spend(what: Callable[[], object]) -> None:
         end = time.thread_time() + 0.1
@@ -129,7 +128,29 @@ def test_what_the_garbage_of_a_whole_program_takes_is_not_the_template_s_time(mo
             spend(lambda: sum(range(1000)))
     with template_limits.budget(None), pytest.raises(TemplateLimitExceeded, match="more time"):
         spend(lambda: gc.collect(0))  # the garbage is its own
-    assert gc.callbacks == callbacks
+
+
+def test_collections_beside_other_threads_that_render_take_no_time_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_limits, "MAX_SECONDS", 0.05)
+    over = threading.Event()
+
+    def others() -> None:
+        while not over.is_set():
+            with template_limits.budget(None):
+                pass
+
+    threads = [threading.Thread(target=others) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            with template_limits.budget(None):
+                gc.collect()
+                template_limits.step(100)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_a_text_that_grows_with_each_message_is_no_attack() -> None:

@@ -1,5 +1,7 @@
 /* Attention over the blocks of the cache. */
 
+#pragma once
+
 #include <math.h>
 
 #include "model.h"

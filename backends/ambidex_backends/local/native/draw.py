@@ -1,4 +1,4 @@
-"""Drawing a token by the kernels' own code (draw.c), where they are loaded."""
+"""Drawing a token, or the likeliest one, by the kernels' own code (draw.c), where they are loaded."""
 
 from __future__ import annotations
 

@@ -1,11 +1,7 @@
 /* One forward pass of a Llama-shaped decoder on a CPU, for rows (tokens) of any number of sequences at once.
 
-   Written for the compiler's vectoriser: vectors of 16 floats in GCC's and Clang's own notation, which become AVX-512,
-   AVX2 or NEON as the machine has it, and one OpenMP region for the whole pass, in which the threads meet after each stage.
-
-   A token generated alone reads every weight once, so its speed is the memory's. Weights therefore lie in the order in
-   which they are read: 16 output rows side by side, [rows / 16][columns][16], so that a vector holds one column of 16
-   rows, no sum runs across a vector, and several rows of input share what was read.
+   One OpenMP region for the whole pass, in which the threads meet after each stage. A token generated alone reads every
+   weight once, so its speed is the memory's: weights lie in the order in which they are read (matrix.h).
 
    Every output is summed in one order, which depends neither on how many rows are computed together nor on the number
    of threads: a token's logits are the same bits alone, in a batch, in a chunk of a prompt, and after a cached prefix. */
@@ -13,6 +9,8 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+#include <math.h>
 
 #include "attention.h"
 

@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent
 SOURCES = sorted(FOLDER.glob("*.c"))
 FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC"]
 COMPILERS = ("cc", "gcc", "clang")
-SECONDS = 120.0
+SECONDS = 300.0
 
 _log = logging.getLogger("ambidex")
 

@@ -1,5 +1,7 @@
 /* Weight matrices, and rows of input multiplied with them. */
 
+#pragma once
+
 #include "threads.h"
 
 #define STEP 64         /* columns are padded to a multiple of this */
@@ -41,25 +43,26 @@ INLINE int group_of(const int kind) { return kind == INT8 ? BYTE_GROUP : kind ==
 
 /* To 16 sums, the products of a pair of columns in bfloat16. */
 #ifdef __AVX512BF16__
+enum { TAKES_HALVES = 1 };
 typedef uint16_t half_input;
 
 INLINE vec add_pair(vec sums, loose_ints both, const half_input *pair) {
     return (vec)_mm512_dpbf16_ps((__m512)sums, (__m512bh)both, (__m512bh)_mm512_set1_epi32(*(const loose_int *)pair));
 }
 
-static void to_halves(const float *x, half_input *to, int64_t columns) {
+static void to_halves(const float *x, uint16_t *to, int64_t columns) {
     for (int64_t k = 0; k < columns; k += LANES)
         _mm256_storeu_si256((void *)(to + k), (__m256i)_mm512_cvtneps_pbh((__m512)load(x + k)));
 }
 #else
+enum { TAKES_HALVES = 0 };
 typedef float half_input;
+static void to_halves(const float *x, uint16_t *to, int64_t columns) { (void)x, (void)to, (void)columns; }
 
 INLINE vec add_pair(vec sums, loose_ints both, const half_input *pair) {
     sums += (vec)(both << 16) * pair[0];
     return sums + (vec)(both & (int32_t)0xffff0000) * pair[1];
 }
-
-static void to_halves(const float *x, half_input *to, int64_t columns) { memcpy(to, x, columns * sizeof(float)); }
 #endif
 
 /* Each group by its greatest magnitude, to the nearest. What is not finite makes the scale so. */
@@ -89,23 +92,30 @@ INLINE void dot_floats(const int kind, const matrix *w, int tile, const int tile
                        vec sums[TILES][INPUTS]) {
     const int64_t columns = w->columns, line_bytes = columns * LANES * (kind == FLOAT32 ? 4 : 2);
     const char *lines = (const char *)w->weights + tile * line_bytes;
+    vec part[TILES][INPUTS]; /* in registers, as a loop of constant length keeps them */
     for (int t = 0; t < tiles; t++)
-        for (int c = 0; c < count; c++) sums[t][c] = (vec){0};
+        for (int c = 0; c < count; c++) part[t][c] = (vec){0};
+    for (int64_t g = 0; g < columns; g += STEP) {
+        if (kind == BFLOAT16) {
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < columns; k += 2)
-        for (int t = 0; t < tiles; t++) {
-            const char *at = lines + t * line_bytes + k * (line_bytes / columns);
-            if (kind == BFLOAT16) {
-                const loose_ints both = *(const loose_ints *)at;
-                for (int c = 0; c < count; c++)
-                    sums[t][c] = add_pair(sums[t][c], both, (const half_input *)in.rows + c * in.stride + k);
-            } else {
-                const vec one = load((const float *)at), two = load((const float *)at + LANES);
-                const float *x = (const float *)in.rows + k;
-                for (int c = 0; c < count; c++) sums[t][c] += one * x[c * in.stride];
-                for (int c = 0; c < count; c++) sums[t][c] += two * x[c * in.stride + 1];
-            }
+            for (int k = 0; k < STEP; k += 2)
+                for (int t = 0; t < tiles; t++) {
+                    const loose_ints both = *(const loose_ints *)(lines + t * line_bytes + (g + k) * LANES * 2);
+                    const half_input *x = (const half_input *)in.rows + g + k;
+                    for (int c = 0; c < count; c++) part[t][c] = add_pair(part[t][c], both, x + c * in.stride);
+                }
+        } else {
+#pragma GCC unroll 4
+            for (int k = 0; k < STEP; k++)
+                for (int t = 0; t < tiles; t++) {
+                    const vec one = load((const float *)(lines + t * line_bytes) + (g + k) * LANES);
+                    const float *x = (const float *)in.rows + g + k;
+                    for (int c = 0; c < count; c++) part[t][c] += one * x[c * in.stride];
+                }
         }
+    }
+    for (int t = 0; t < tiles; t++)
+        for (int c = 0; c < count; c++) sums[t][c] = part[t][c];
 }
 
 /* The same; group by group, each with its scales. */
@@ -195,9 +205,10 @@ INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, i
 INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
     const int64_t columns = w->columns, groups = columns / group_of(kind);
     const int parts = (rows + INPUTS - 1) / INPUTS;
-    half_input halves[kind == BFLOAT16 ? INPUTS * columns : 1];
-    int16_t numbers[kind > BFLOAT16 ? INPUTS * columns : 1];
-    float scales[kind > BFLOAT16 ? INPUTS * groups : 1];
+    const int as_halves = kind == BFLOAT16 && TAKES_HALVES, as_words = kind > BFLOAT16;
+    uint16_t halves[as_halves ? INPUTS * columns : 1];
+    int16_t numbers[as_words ? INPUTS * columns : 1];
+    float scales[as_words ? INPUTS * groups : 1];
     for (int panel = first; panel < last; panel += TILES) {
         const int end = panel + TILES < last ? panel + TILES : last;
         for (int part = 0; part < parts; part++) {
@@ -205,11 +216,12 @@ INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int
             input in = {o.x + r * o.x_stride, scales, o.x_stride};
             operands p = o;
             p.out += r * o.out_stride;
-            if (kind != FLOAT32) in = (input){kind == BFLOAT16 ? (void *)halves : numbers, scales, columns};
+            if (as_halves) in = (input){halves, scales, columns};
+            if (as_words) in = (input){numbers, scales, columns};
             for (int c = 0; c < count && (parts > 1 || panel == first); c++) {
                 const float *x = o.x + (r + c) * o.x_stride;
-                if (kind == BFLOAT16) to_halves(x, halves + c * columns, columns);
-                if (kind > BFLOAT16) to_words(x, numbers + c * columns, scales + c * groups, columns, group_of(kind));
+                if (as_halves) to_halves(x, halves + c * columns, columns);
+                if (as_words) to_words(x, numbers + c * columns, scales + c * groups, columns, group_of(kind));
             }
             int tile = panel;
             if (count == 1 && end - tile == TILES) {
@@ -233,7 +245,8 @@ static void matmul(const matrix *w, operands o, int rows, thread t) {
 }
 
 static float element(const matrix *w, int64_t row, int64_t column) {
-    const int64_t tile = row / LANES, lane = row % LANES, pair = ((tile * w->columns + column) / 2 * LANES + lane) * 2 + column % 2;
+    const int64_t tile = row / LANES, lane = row % LANES;
+    const int64_t pair = ((tile * w->columns + column) / 2 * LANES + lane) * 2 + column % 2;
     uint32_t bits;
     float value;
     if (w->kind == FLOAT32) return ((const float *)w->weights)[(tile * w->columns + column) * LANES + lane];

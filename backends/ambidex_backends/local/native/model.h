@@ -1,5 +1,7 @@
 /* A model, and the rows of a pass through it. */
 
+#pragma once
+
 #include "matrix.h"
 
 typedef struct {

@@ -78,7 +78,6 @@ class NativeModel:
         self._rows = 0
         self._buffers: list[torch.Tensor] = []
         self._scores = torch.empty(0)
-        self._score_stride = 0
         self._cosines: list[torch.Tensor] = []  # for each rope, [positions, rotary / 2]
         self._sines: list[torch.Tensor] = []
         self._positions = 0
@@ -142,25 +141,27 @@ class NativeModel:
 
     def _fit(self, rows: int, positions: int, threads: int) -> None:
         """Buffers for so many rows, scores for so many positions and threads, and angles. Their padding stays zero."""
-        batch = self._batch
+        batch = self._batch  # sizes are set last: without memory for what they say, the next pass tries again
         if rows > self._rows:
-            self._rows = max(rows, 2 * self._rows)
+            count = max(rows, 2 * self._rows)
             wide, query, hidden = self._strides
-            self._buffers = [torch.zeros(self._rows, stride) for stride in (wide, wide, query, query, hidden, wide)]
-            batch.states, batch.normed, batch.qkv, batch.attended, batch.hidden, batch.added = map(
-                pointer, self._buffers
-            )
-        if positions > self._score_stride or threads > len(self._scores):
-            self._score_stride = batch.score_stride = max(padded(positions, 256), 2 * self._score_stride)
-            self._scores = torch.zeros(threads, QUERIES, self._score_stride)
-            batch.scores = pointer(self._scores)
+            buffers = [torch.zeros(count, stride) for stride in (wide, wide, query, query, hidden, wide)]
+            batch.states, batch.normed, batch.qkv, batch.attended, batch.hidden, batch.added = map(pointer, buffers)
+            self._buffers, self._rows = buffers, count
+        held = batch.score_stride
+        if positions > held or threads > len(self._scores):
+            stride = max(padded(positions, 256), 2 * held) if positions > held else held
+            scores = torch.zeros(max(threads, len(self._scores)), QUERIES, stride)
+            batch.scores = pointer(scores)
+            self._scores, batch.score_stride = scores, stride
         if positions > self._positions:
-            self._positions = max(padded(positions, 256), 2 * self._positions)
-            places = torch.arange(self._positions, dtype=torch.float32)[:, None]
+            count = max(padded(positions, 256), 2 * self._positions)
+            places = torch.arange(count, dtype=torch.float32)[:, None]
             angles = [(rope.scaling, places * rope.frequencies) for rope in self._architecture.ropes]
-            self._cosines = [angle.cos() * scaling for scaling, angle in angles]
-            self._sines = [angle.sin() * scaling for scaling, angle in angles]
-            batch.cosines, batch.sines = pointers(self._cosines), pointers(self._sines)
+            cosines = [angle.cos() * scaling for scaling, angle in angles]
+            sines = [angle.sin() * scaling for scaling, angle in angles]
+            batch.cosines, batch.sines = pointers(cosines), pointers(sines)
+            self._cosines, self._sines, self._positions = cosines, sines, count
 
 
 def _layer_struct(layer: Any, kind: Any) -> LayerStruct:

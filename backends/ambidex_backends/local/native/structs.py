@@ -1,4 +1,4 @@
-"""The kernels' structures, field for field as in kernels.c."""
+"""The kernels' structures, field for field as in model.h and matrix.h."""
 
 from __future__ import annotations
 

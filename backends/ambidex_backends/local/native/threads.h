@@ -1,5 +1,7 @@
 /* The threads of one pass, and where they meet. */
 
+#pragma once
+
 #include <sched.h>
 #include <stdatomic.h>
 

@@ -1,5 +1,7 @@
 /* Vectors of 16 floats in GCC's and Clang's own notation, which become AVX-512, AVX2 or NEON as the machine has it. */
 
+#pragma once
+
 #ifdef __AVX2__
 #include <immintrin.h>
 #endif
@@ -64,8 +66,8 @@ INLINE void store_half(uint16_t *to, float value) { /* rounded to the nearest, t
 }
 
 INLINE vec exponential(vec x) { /* Cephes' expf: 2^n times a polynomial; accurate to about 2 ulp */
-    x = chosen(x > -87.0f, x, splat(-87.0f));
-    x = chosen(x < 88.0f, x, splat(88.0f));
+    x = chosen(x < -87.0f, splat(-87.0f), x); /* what is no number stays so */
+    x = chosen(x > 88.0f, splat(88.0f), x);
     vec n = x * 1.44269504f;
     ints whole = __builtin_convertvector(n + chosen(n < 0.0f, splat(-0.5f), splat(0.5f)), ints);
     n = __builtin_convertvector(whole, vec);

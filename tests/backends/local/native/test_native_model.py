@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -236,3 +237,28 @@ def test_a_failed_pass_leaves_caches_as_they_were(model: NativeModel) -> None:
     cache.truncate(20)
     logits = model.forward([Span(ids[20:], cache, 1)])[0]
     assert torch.equal(logits, whole_tail(model, ids, 1))
+
+
+@pytest.mark.parametrize("failing", range(8))  # six buffers, scores, positions
+def test_without_memory_for_a_pass_the_next_one_is_right(
+    failing: int, model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, ids = model_folder("llama"), some_ids(3, 300)
+    model, expected = native(folder), whole(native(folder), ids)
+    whole(model, ids[:4])
+    calls = itertools.count()
+
+    def without_memory(make: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def made(*args: Any, **options: Any) -> torch.Tensor:
+            if next(calls) == failing:
+                raise MemoryError
+            return make(*args, **options)
+
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "zeros", without_memory(torch.zeros))
+        patch.setattr(torch, "arange", without_memory(torch.arange))
+        with pytest.raises(MemoryError):
+            model._fit(300, 300, torch.get_num_threads())
+    assert torch.equal(whole(model, ids), expected)
