@@ -201,6 +201,8 @@ INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, i
     }
 }
 
+#define PANEL_BYTES (512 * 1024) /* of weights that stay in a core's cache */
+
 /* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by, in equal parts. */
 INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
     const int64_t columns = w->columns, groups = columns / group_of(kind);
@@ -209,8 +211,11 @@ INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int
     uint16_t halves[as_halves ? INPUTS * columns : 1];
     int16_t numbers[as_words ? INPUTS * columns : 1];
     float scales[as_words ? INPUTS * groups : 1];
-    for (int panel = first; panel < last; panel += TILES) {
-        const int end = panel + TILES < last ? panel + TILES : last;
+    const int64_t bits = kind == FLOAT32 ? 32 : kind == BFLOAT16 ? 16 : kind == INT8 ? 8 : 4;
+    const int fit = (int)(PANEL_BYTES / (columns * LANES * bits / 8)) / TILES * TILES;
+    const int tiles = parts > 1 && fit > TILES ? fit : TILES;
+    for (int panel = first; panel < last; panel += tiles) {
+        const int end = panel + tiles < last ? panel + tiles : last;
         for (int part = 0; part < parts; part++) {
             const int r = share(rows, parts, part), count = share(rows, parts, part + 1) - r;
             input in = {o.x + r * o.x_stride, scales, o.x_stride};
