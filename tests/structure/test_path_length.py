@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,15 +29,18 @@ def frames_of_ours() -> int:
 
 
 def ask_a_chat(model: str) -> object:
-    return Chat(model).ask("hello")
+    with Chat(model) as chat:
+        return chat.ask("hello")
 
 
 def stream_a_chat(model: str) -> object:
-    return next(Chat(model).stream("hello"))
+    with Chat(model) as chat:
+        return next(chat.stream("hello"))
 
 
 def ask_a_backend(model: str) -> object:
-    return collect(connect(model).stream(Request([User("hello")])))
+    with contextlib.closing(connect(model)) as backend:
+        return collect(backend.stream(Request([User("hello")])))
 
 
 @pytest.mark.parametrize("call", [ask_a_chat, stream_a_chat, ask_a_backend])
