@@ -1,7 +1,8 @@
 """A JSON schema with bounds where it has none, so that no model can write digits, keys or depth without end.
 
 Numbers stay within 10^18 and get no exponent, an object that names its properties has no others, and what may be
-anything is a scalar, or a list or an object of scalars. What fits the result fits the schema.
+anything is a scalar, or a list or an object of scalars. Dates and times are those that Python has: no year 0, no 29th of
+February in a common year, no leap second. What fits the result fits the schema.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ _ANYTHING = {
     "anyOf": [*_SCALARS, {"type": "array", "items": _SCALAR}, {"type": "object", "additionalProperties": _SCALAR}]
 }
 _BOUNDS = (("minimum", "exclusiveMinimum", -MAX_NUMBER), ("maximum", "exclusiveMaximum", MAX_NUMBER))
+_YEAR = r"([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+_FOURTH = "(0[48]|[2468][048]|[13579][26])"
+_DATE = rf"({_YEAR}-(0[13-9]|1[0-2]|02-([01]|2[0-8]))|([0-9]{{2}}{_FOURTH}|{_FOURTH}00)-02-29)"
+_TIME = "[0-9]{2}:[0-9]{2}:[0-5]"
+_PATTERNS = {"date": f"^{_DATE}", "date-time": f"^{_DATE}[^:]*T{_TIME}", "time": f"^{_TIME}"}
+"""How a text of a format begins, beside what the format itself says."""
+
 _BY_NAME = {"properties", "patternProperties", "$defs", "definitions"}
 _INSIDE = {"items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf"}
 _SAYS_SOMETHING = {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "not", "if"}
@@ -34,6 +42,8 @@ def bounded(schema: Mapping[str, Any], *, is_part: bool = False) -> dict[str, An
         for bound, exclusive, value in _BOUNDS:
             if exclusive not in schema:
                 held.setdefault(bound, value)
+    if schema.get("format") in _PATTERNS and not {"pattern", "enum", "const"} & set(schema):
+        held["pattern"] = _PATTERNS[schema["format"]]
     if "array" in kinds and "items" not in schema and "prefixItems" not in schema:
         held["items"] = _ANYTHING
     is_open = schema.get("additionalProperties", True) is True and not is_part and "allOf" not in schema
