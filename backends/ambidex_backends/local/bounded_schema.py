@@ -1,8 +1,8 @@
 """A JSON schema with bounds where it has none, so that no model can write digits, keys or depth without end.
 
 Numbers stay within 10^18 and get no exponent, an object that names its properties has no others, and what may be
-anything is a scalar, or a list or an object of scalars. Dates and times are those that Python has: no year 0, no 29th of
-February in a common year, no leap second. What fits the result fits the schema.
+anything is a scalar, or a list or an object of scalars. Dates and times are those that Python has: no year 0, no leap
+second, a 29th of February in leap years only. What fits the result fits the schema.
 """
 
 from __future__ import annotations
