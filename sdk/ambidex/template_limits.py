@@ -90,8 +90,7 @@ def budget(given: Any) -> Generator[None]:
 
 def _forgive(phase: str, collection: Mapping[str, int]) -> None:
     """Adds to the time what a full garbage collection takes: it goes through all that the program holds."""
-    limits = _budget.get()
-    if limits is None or collection["generation"] < 2:
+    if collection["generation"] < 2 or (limits := _budget.get()) is None:
         return
     if phase == "start":
         limits.collecting_since = time.thread_time()

@@ -19,11 +19,11 @@ _ANYTHING = {
     "anyOf": [*_SCALARS, {"type": "array", "items": _SCALAR}, {"type": "object", "additionalProperties": _SCALAR}]
 }
 _BOUNDS = (("minimum", "exclusiveMinimum", -MAX_NUMBER), ("maximum", "exclusiveMaximum", MAX_NUMBER))
-_YEAR = r"([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+_YEAR = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _FOURTH = "(0[48]|[2468][048]|[13579][26])"
-_DATE = rf"({_YEAR}-(0[13-9]|1[0-2]|02-([01]|2[0-8]))|([0-9]{{2}}{_FOURTH}|{_FOURTH}00)-02-29)"
+_DATE = f"({_YEAR}-(0[13-9]|1[0-2]|02-([01]|2[0-8]))|([0-9]{{2}}{_FOURTH}|{_FOURTH}00)-02-29)"
 _TIME = "[0-9]{2}:[0-9]{2}:[0-5]"
-_PATTERNS = {"date": f"^{_DATE}", "date-time": f"^{_DATE}[^:]*T{_TIME}", "time": f"^{_TIME}"}
+_PATTERNS = {"date": f"^{_DATE}", "date-time": f"^{_DATE}[-0-9]*T{_TIME}", "time": f"^{_TIME}"}
 """How a text of a format begins, beside what the format itself says."""
 
 _BY_NAME = {"properties", "patternProperties", "$defs", "definitions"}
@@ -42,8 +42,9 @@ def bounded(schema: Mapping[str, Any], *, is_part: bool = False) -> dict[str, An
         for bound, exclusive, value in _BOUNDS:
             if exclusive not in schema:
                 held.setdefault(bound, value)
-    if schema.get("format") in _PATTERNS and not {"pattern", "enum", "const"} & set(schema):
-        held["pattern"] = _PATTERNS[schema["format"]]
+    form = schema.get("format")
+    if isinstance(form, str) and form in _PATTERNS and not {"pattern", "enum", "const"} & set(schema):
+        held["pattern"] = _PATTERNS[form]
     if "array" in kinds and "items" not in schema and "prefixItems" not in schema:
         held["items"] = _ANYTHING
     is_open = schema.get("additionalProperties", True) is True and not is_part and "allOf" not in schema
