@@ -98,20 +98,22 @@ INLINE void dot_floats(const int kind, const matrix *w, int tile, const int tile
     for (int64_t g = 0; g < columns; g += STEP) {
         if (kind == BFLOAT16) {
 #pragma GCC unroll 4
-            for (int k = 0; k < STEP; k += 2)
-                for (int t = 0; t < tiles; t++) {
-                    const loose_ints both = *(const loose_ints *)(lines + t * line_bytes + (g + k) * LANES * 2);
-                    const half_input *x = (const half_input *)in.rows + g + k;
-                    for (int c = 0; c < count; c++) part[t][c] = add_pair(part[t][c], both, x + c * in.stride);
-                }
+            for (int k = 0; k < STEP; k += 2) {
+                loose_ints both[TILES];
+                const half_input *x = (const half_input *)in.rows + g + k;
+                for (int t = 0; t < tiles; t++) both[t] = *(const loose_ints *)(lines + t * line_bytes + (g + k) * LANES * 2);
+                for (int c = 0; c < count; c++)
+                    for (int t = 0; t < tiles; t++) part[t][c] = add_pair(part[t][c], both[t], x + c * in.stride);
+            }
         } else {
 #pragma GCC unroll 4
-            for (int k = 0; k < STEP; k++)
-                for (int t = 0; t < tiles; t++) {
-                    const vec one = load((const float *)(lines + t * line_bytes) + (g + k) * LANES);
-                    const float *x = (const float *)in.rows + g + k;
-                    for (int c = 0; c < count; c++) part[t][c] += one * x[c * in.stride];
-                }
+            for (int k = 0; k < STEP; k++) {
+                vec one[TILES];
+                const float *x = (const float *)in.rows + g + k;
+                for (int t = 0; t < tiles; t++) one[t] = load((const float *)(lines + t * line_bytes) + (g + k) * LANES);
+                for (int c = 0; c < count; c++)
+                    for (int t = 0; t < tiles; t++) part[t][c] += one[t] * x[c * in.stride];
+            }
         }
     }
     for (int t = 0; t < tiles; t++)
@@ -133,19 +135,20 @@ INLINE void dot_whole(const int kind, const matrix *w, int tile, const int tiles
         for (int t = 0; t < tiles; t++)
             for (int c = 0; c < count; c++) part[t][c] = (ints){0};
 #pragma GCC unroll 2
-        for (int k = 0; k < group; k += 8)
-            for (int t = 0; t < tiles; t++) {
-                const char *at = lines + t * line_bytes + (g * group + k) * (line_bytes / columns);
-                words eight = {0};
-                if (kind == INT4) eight = *(const loose_words *)at;
+        for (int k = 0; k < group; k += 8) {
+            const char *at = lines + (g * group + k) * (line_bytes / columns);
+            words eight[TILES], both[TILES];
+            for (int t = 0; t < tiles && kind == INT4; t++) eight[t] = *(const loose_words *)(at + t * line_bytes);
 #pragma GCC unroll 4
-                for (int pair = 0; pair < 4; pair++) {
-                    const words both = kind == INT4 ? (eight << (12 - 4 * pair)) >> 12
-                                                    : from_bytes((const int8_t *)at + pair * 2 * LANES);
-                    for (int c = 0; c < count; c++)
-                        part[t][c] = add_products(part[t][c], both, x + c * in.stride + k + 2 * pair);
-                }
+            for (int pair = 0; pair < 4; pair++) {
+                for (int t = 0; t < tiles; t++)
+                    both[t] = kind == INT4 ? (eight[t] << (12 - 4 * pair)) >> 12
+                                           : from_bytes((const int8_t *)at + t * line_bytes + pair * 2 * LANES);
+                for (int c = 0; c < count; c++)
+                    for (int t = 0; t < tiles; t++)
+                        part[t][c] = add_products(part[t][c], both[t], x + c * in.stride + k + 2 * pair);
             }
+        }
         for (int t = 0; t < tiles; t++) {
             const vec scale = widened(scales + (t * groups + g) * LANES);
             for (int c = 0; c < count; c++) sums[t][c] += scale * in.scales[c * groups + g] * as_floats(part[t][c]);
@@ -179,6 +182,7 @@ INLINE void block(const int kind, const matrix *w, int tile, const int tiles, in
     vec sums[TILES][INPUTS];
     if (kind <= BFLOAT16) dot_floats(kind, w, tile, tiles, in, count, sums);
     else dot_whole(kind, w, tile, tiles, in, count, sums);
+    __asm__ volatile("" : : "r"(sums) : "memory"); /* or GCC keeps registers for what follows, and spills sums in the loop */
     for (int t = 0; t < tiles; t++)
         for (int c = 0; c < count; c++) switch (o.how) {
             case PLAIN: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], PLAIN, o.scale); break;

@@ -30,7 +30,6 @@ typedef struct {
     const int32_t *scored_rows;
     const float *const *cosines, *const *sines;   /* for each table: [positions, rotary / 2] */
     float *states, *normed, *qkv, *attended, *hidden, *added; /* [rows, stride], padding zeroed */
-    float *scores;                                /* [threads][score_stride / 16][QUERIES][16] */
-    int64_t score_stride;
+    float *softmax;                               /* [rows][heads][2]: a query's greatest score and sum so far */
     float *logits;                                /* [scored, head.rows] */
 } batch;

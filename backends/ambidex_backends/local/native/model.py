@@ -21,10 +21,6 @@ from .matrix import LANES, STEP, padded
 from .structs import BatchStruct, LayerStruct, ModelStruct, pointer, pointers
 from .weights import Weights
 
-QUERIES = 14
-"""Query vectors that share what is read of the cache, as in the kernels."""
-
-
 class NativeModel:
     """Implements `Model` over `weights`. `cache_bytes` bounds the prefixes kept for later prompts.
 
@@ -77,7 +73,6 @@ class NativeModel:
         self._batch = BatchStruct()
         self._rows = 0
         self._buffers: list[torch.Tensor] = []
-        self._scores = torch.empty(0)
         self._cosines: list[torch.Tensor] = []  # for each rope, [positions, rotary / 2]
         self._sines: list[torch.Tensor] = []
         self._positions = 0
@@ -127,7 +122,7 @@ class NativeModel:
         if min(ids) < 0 or max(ids) >= self.vocabulary:
             raise ValueError(f"ids must be within 0 and {self.vocabulary - 1}, got {min(ids)} to {max(ids)}")
         threads = torch.get_num_threads()
-        self._fit(len(ids), max(positions) + 1, threads)
+        self._fit(len(ids), max(positions) + 1)
         tokens, places = torch.tensor(ids, dtype=torch.int32), torch.tensor(positions, dtype=torch.int32)
         rows, addresses = torch.tensor(scored, dtype=torch.int32), torch.tensor(tables, dtype=torch.int64)
         logits = torch.empty(len(scored), self._model.head.rows)
@@ -139,21 +134,18 @@ class NativeModel:
         self._forward(ctypes.byref(self._model), ctypes.byref(batch), ctypes.c_int(threads))
         return logits[:, : self.vocabulary]
 
-    def _fit(self, rows: int, positions: int, threads: int) -> None:
-        """Buffers for so many rows, scores for so many positions and threads, and angles. Their padding stays zero."""
+    def _fit(self, rows: int, positions: int) -> None:
+        """Buffers for so many rows, and angles for so many positions. Their padding stays zero."""
         batch = self._batch  # sizes are set last: without memory for what they say, the next pass tries again
         if rows > self._rows:
             count = max(rows, 2 * self._rows)
             wide, query, hidden = self._strides
-            buffers = [torch.zeros(count, stride) for stride in (wide, wide, query, query, hidden, wide)]
-            batch.states, batch.normed, batch.qkv, batch.attended, batch.hidden, batch.added = map(pointer, buffers)
+            strides = (wide, wide, query, query, hidden, wide, 2 * self._architecture.heads)
+            buffers = [torch.zeros(count, stride) for stride in strides]
+            names = ("states", "normed", "qkv", "attended", "hidden", "added", "softmax")
+            for name, buffer in zip(names, buffers, strict=True):
+                setattr(batch, name, pointer(buffer))
             self._buffers, self._rows = buffers, count
-        held = batch.score_stride
-        if positions > held or threads > len(self._scores):
-            stride = max(padded(positions, 256), 2 * held) if positions > held else held
-            scores = torch.zeros(max(threads, len(self._scores)), QUERIES, stride)
-            batch.scores = pointer(scores)
-            self._scores, batch.score_stride = scores, stride
         if positions > self._positions:
             count = max(padded(positions, 256), 2 * self._positions)
             places = torch.arange(count, dtype=torch.float32)[:, None]

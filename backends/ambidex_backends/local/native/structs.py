@@ -49,8 +49,7 @@ class BatchStruct(ctypes.Structure):
         ("rows", _INT),
         ("scored", _INT),
         *((name, _POINTER) for name in ("ids", "positions", "blocks", "scored_rows", "cosines", "sines")),
-        *((name, _POINTER) for name in ("states", "normed", "qkv", "attended", "hidden", "added", "scores")),
-        ("score_stride", ctypes.c_int64),
+        *((name, _POINTER) for name in ("states", "normed", "qkv", "attended", "hidden", "added", "softmax")),
         ("logits", _POINTER),
     ]
 

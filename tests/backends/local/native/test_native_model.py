@@ -30,6 +30,7 @@ except NoKernels as missing:
 NATIVE = [kind for kind in ARCHITECTURES if kind in FAMILIES]
 TOLERANCE = 2e-4
 LENGTH = 61
+CHUNK = 512  # of positions, in attention.h
 
 
 def native(folder: Path, kind: Kind = "float32", *, cache_bytes: int = 1 << 28) -> NativeModel:
@@ -118,6 +119,36 @@ def test_however_a_text_is_cut_the_bits_are_the_same(kind: str, model_folder: Ca
             chunk = ids[cache.length : cache.length + rng.choice([1, 2, 3, 5, 16, 17])]
             parts.append(model.forward([Span(chunk, cache, len(chunk))])[0])
         assert torch.equal(torch.cat(parts), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("llama", {}),
+        ("qwen3", {"head_dim": 20}),
+        ("gemma3_text", {"sliding_window": 40}),
+        ("mistral", {"sliding_window": CHUNK + 100}),
+    ],
+    ids=["llama", "odd heads", "short window", "long window"],
+)
+def test_attention_over_several_chunks_is_that_of_transformers_however_it_is_cut(
+    kind: str, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    limit = {"max_position_embeddings": 4 * CHUNK}
+    folder = save_model(tmp_path, kind, {**ARCHITECTURES[kind], **limit, **settings})
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    ids, model = some_ids(4, 2 * CHUNK + 70), native(folder)
+    with torch.inference_mode():
+        expected = reference(input_ids=torch.tensor([ids])).logits[0]
+    logits = whole(model, ids)
+    assert torch.allclose(logits, expected, atol=TOLERANCE)
+    rng = random.Random(0)
+    cache, parts = BlockCache(model.pool), []
+    while cache.length < len(ids):
+        near_an_edge = cache.length % CHUNK > CHUNK - 8
+        chunk = ids[cache.length : cache.length + (rng.randint(1, 3) if near_an_edge else rng.randint(1, 200))]
+        parts.append(model.forward([Span(chunk, cache, len(chunk))])[0])
+    assert torch.equal(torch.cat(parts), logits)
 
 
 def test_alone_and_in_any_batch_the_bits_are_the_same(model: NativeModel) -> None:
@@ -239,7 +270,7 @@ def test_a_failed_pass_leaves_caches_as_they_were(model: NativeModel) -> None:
     assert torch.equal(logits, whole_tail(model, ids, 1))
 
 
-@pytest.mark.parametrize("failing", range(8))  # six buffers, scores, positions
+@pytest.mark.parametrize("failing", range(8))  # seven buffers, positions
 def test_without_memory_for_a_pass_the_next_one_is_right(
     failing: int, model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,5 +291,5 @@ def test_without_memory_for_a_pass_the_next_one_is_right(
         patch.setattr(torch, "zeros", without_memory(torch.zeros))
         patch.setattr(torch, "arange", without_memory(torch.arange))
         with pytest.raises(MemoryError):
-            model._fit(300, 300, torch.get_num_threads())
+            model._fit(300, 300)
     assert torch.equal(whole(model, ids), expected)
