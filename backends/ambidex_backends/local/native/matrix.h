@@ -11,11 +11,12 @@
 /* How many sums are under way at once, as many as fit into the registers.
    TILES: of LANES rows that stay in the cache together, computed at once for one row of input
    FEW_TILES: computed at once for several rows of input
-   INPUTS: rows of input that share what is read of the weights */
+   INPUTS: rows of input that share what is read of the weights
+   MOST_INPUTS: the same, where the weights of one or two tiles are read for all rows at once, as fast as memory gives them */
 #ifdef __AVX512BW__
-enum { TILES = 8, FEW_TILES = 4, INPUTS = 6 };
+enum { TILES = 8, FEW_TILES = 4, INPUTS = 6, MOST_INPUTS = 24 };
 #else
-enum { TILES = 4, FEW_TILES = 2, INPUTS = 3 };
+enum { TILES = 4, FEW_TILES = 2, INPUTS = 3, MOST_INPUTS = 3 };
 #endif
 
 enum { FLOAT32, BFLOAT16, INT8, INT4 };
@@ -34,10 +35,13 @@ typedef struct {
    that for BFLOAT16; for whole numbers int16, of which a group shares a scale, as in the weights. So the products of a
    group are added up exactly, and in one instruction for each pair. */
 typedef struct {
-    const void *rows;
+    const void *rows;    /* [row][stride], or if packed [columns / side][row][side] with the side of the weights */
     const float *scales; /* [row][columns / group] */
-    int64_t stride;      /* numbers of a row */
+    int64_t stride;      /* numbers of a row; 0: packed */
 } input;
+
+/* Rows of input that are computed together where there are so many: not every number has code of its own. */
+INLINE int filled_up(int rows) { return rows <= 8 ? 8 : rows <= 12 ? (rows + 1) / 2 * 2 : (rows + 3) / 4 * 4; }
 
 INLINE int group_of(const int kind) { return kind == INT8 ? BYTE_GROUP : kind == INT4 ? NIBBLE_GROUP : STEP; }
 
@@ -87,71 +91,92 @@ static void to_words(const float *x, int16_t *to, float *scales, int64_t columns
     }
 }
 
+enum { SUMS = 24 }; /* of [tile][row of input] at most; the loops over them are unrolled, or they would lie in memory */
+
+/* Where the numbers of row c for column k lie; packed where there are too many rows for an address each. */
+#define number_at(type, k, c, side) ((const type *)in.rows + (count > INPUTS ? (k) * count + (c) * side : (k) + (c) * in.stride))
+
+/* Several rows keep a core too busy with sums to look ahead in memory by itself. */
+INLINE void look_ahead(const char *at, const int tiles, const int count) {
+    if (count > 1) __builtin_prefetch(at + 8192 / tiles);
+}
+
 /* sums[tile][row of input] of `tiles` * 16 rows of weights; columns in order. */
-INLINE void dot_floats(const int kind, const matrix *w, int tile, const int tiles, input in, const int count,
-                       vec sums[TILES][INPUTS]) {
+INLINE void dot_floats(const int kind, const matrix *w, int tile, const int tiles, input in, const int count, vec *sums) {
     const int64_t columns = w->columns, line_bytes = columns * LANES * (kind == FLOAT32 ? 4 : 2);
     const char *lines = (const char *)w->weights + tile * line_bytes;
-    vec part[TILES][INPUTS]; /* in registers, as a loop of constant length keeps them */
-    for (int t = 0; t < tiles; t++)
-        for (int c = 0; c < count; c++) part[t][c] = (vec){0};
+    vec part[SUMS]; /* in registers, as a loop of constant length keeps them */
+#pragma GCC unroll 24
+    for (int i = 0; i < tiles * count; i++) part[i] = (vec){0};
     for (int64_t g = 0; g < columns; g += STEP) {
         if (kind == BFLOAT16) {
 #pragma GCC unroll 4
             for (int k = 0; k < STEP; k += 2) {
                 loose_ints both[TILES];
-                const half_input *x = (const half_input *)in.rows + g + k;
-                for (int t = 0; t < tiles; t++) both[t] = *(const loose_ints *)(lines + t * line_bytes + (g + k) * LANES * 2);
+                for (int t = 0; t < tiles; t++) {
+                    both[t] = *(const loose_ints *)(lines + t * line_bytes + (g + k) * LANES * 2);
+                    look_ahead(lines + t * line_bytes + (g + k) * LANES * 2, tiles, count);
+                }
+#pragma GCC unroll 24
                 for (int c = 0; c < count; c++)
-                    for (int t = 0; t < tiles; t++) part[t][c] = add_pair(part[t][c], both[t], x + c * in.stride);
+                    for (int t = 0; t < tiles; t++)
+                        part[t * count + c] = add_pair(part[t * count + c], both[t], number_at(half_input, g + k, c, 2));
             }
         } else {
 #pragma GCC unroll 4
             for (int k = 0; k < STEP; k++) {
                 vec one[TILES];
-                const float *x = (const float *)in.rows + g + k;
-                for (int t = 0; t < tiles; t++) one[t] = load((const float *)(lines + t * line_bytes) + (g + k) * LANES);
+                for (int t = 0; t < tiles; t++) {
+                    one[t] = load((const float *)(lines + t * line_bytes) + (g + k) * LANES);
+                    look_ahead(lines + t * line_bytes + (g + k) * LANES * 4, tiles, count);
+                }
+#pragma GCC unroll 24
                 for (int c = 0; c < count; c++)
-                    for (int t = 0; t < tiles; t++) part[t][c] += one[t] * x[c * in.stride];
+                    for (int t = 0; t < tiles; t++) part[t * count + c] += one[t] * *number_at(float, g + k, c, 1);
             }
         }
     }
-    for (int t = 0; t < tiles; t++)
-        for (int c = 0; c < count; c++) sums[t][c] = part[t][c];
+#pragma GCC unroll 24
+    for (int i = 0; i < tiles * count; i++) sums[i] = part[i];
 }
 
 /* The same; group by group, each with its scales. */
-INLINE void dot_whole(const int kind, const matrix *w, int tile, const int tiles, input in, const int count,
-                      vec sums[TILES][INPUTS]) {
+INLINE void dot_whole(const int kind, const matrix *w, int tile, const int tiles, input in, const int count, vec *sums) {
     const int group = group_of(kind);
     const int64_t columns = w->columns, groups = columns / group, line_bytes = columns * LANES / (kind == INT8 ? 1 : 2);
     const char *lines = (const char *)w->weights + tile * line_bytes;
     const uint16_t *scales = w->scales + tile * groups * LANES;
-    for (int t = 0; t < tiles; t++)
-        for (int c = 0; c < count; c++) sums[t][c] = (vec){0};
+    for (int i = 0; i < tiles * count; i++) sums[i] = (vec){0};
     for (int64_t g = 0; g < groups; g++) {
-        const int16_t *x = (const int16_t *)in.rows + g * group;
-        ints part[TILES][INPUTS];
-        for (int t = 0; t < tiles; t++)
-            for (int c = 0; c < count; c++) part[t][c] = (ints){0};
+        ints part[SUMS];
+#pragma GCC unroll 24
+        for (int i = 0; i < tiles * count; i++) part[i] = (ints){0};
 #pragma GCC unroll 2
         for (int k = 0; k < group; k += 8) {
-            const char *at = lines + (g * group + k) * (line_bytes / columns);
+            const int64_t column = g * group + k;
+            const char *at = lines + column * (line_bytes / columns);
             words eight[TILES], both[TILES];
-            for (int t = 0; t < tiles && kind == INT4; t++) eight[t] = *(const loose_words *)(at + t * line_bytes);
+            for (int t = 0; t < tiles; t++) {
+                if (kind == INT4) eight[t] = *(const loose_words *)(at + t * line_bytes);
+                look_ahead(at + t * line_bytes, tiles, count);
+                if (kind == INT8) look_ahead(at + t * line_bytes + 64, tiles, count);
+            }
 #pragma GCC unroll 4
             for (int pair = 0; pair < 4; pair++) {
                 for (int t = 0; t < tiles; t++)
                     both[t] = kind == INT4 ? (eight[t] << (12 - 4 * pair)) >> 12
                                            : from_bytes((const int8_t *)at + t * line_bytes + pair * 2 * LANES);
+#pragma GCC unroll 24
                 for (int c = 0; c < count; c++)
                     for (int t = 0; t < tiles; t++)
-                        part[t][c] = add_products(part[t][c], both[t], x + c * in.stride + k + 2 * pair);
+                        part[t * count + c] = add_products(part[t * count + c], both[t], number_at(int16_t, column + 2 * pair, c, 2));
             }
         }
         for (int t = 0; t < tiles; t++) {
             const vec scale = widened(scales + (t * groups + g) * LANES);
-            for (int c = 0; c < count; c++) sums[t][c] += scale * in.scales[c * groups + g] * as_floats(part[t][c]);
+#pragma GCC unroll 24
+            for (int c = 0; c < count; c++)
+                sums[t * count + c] += scale * in.scales[c * groups + g] * as_floats(part[t * count + c]);
         }
     }
 }
@@ -178,43 +203,86 @@ typedef struct {
     float scale;
 } operands;
 
-INLINE void block(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, const int count) {
-    vec sums[TILES][INPUTS];
+/* `tiles` tiles for `count` rows of input, of which the first `used` are wanted. */
+INLINE void block(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, const int count, int used) {
+    vec sums[SUMS];
     if (kind <= BFLOAT16) dot_floats(kind, w, tile, tiles, in, count, sums);
     else dot_whole(kind, w, tile, tiles, in, count, sums);
     __asm__ volatile("" : : "r"(sums) : "memory"); /* or GCC keeps registers for what follows, and spills sums in the loop */
     for (int t = 0; t < tiles; t++)
-        for (int c = 0; c < count; c++) switch (o.how) {
-            case PLAIN: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], PLAIN, o.scale); break;
-            case ADD: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], ADD, o.scale); break;
-            case GATE_SILU: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], GATE_SILU, o.scale); break;
-            default: put(w, tile + t, o.out + c * o.out_stride, sums[t][c], GATE_GELU, o.scale);
+        for (int c = 0; c < used; c++) {
+            float *out = o.out + c * o.out_stride;
+            const vec sum = sums[t * count + c];
+            switch (o.how) {
+            case PLAIN: put(w, tile + t, out, sum, PLAIN, o.scale); break;
+            case ADD: put(w, tile + t, out, sum, ADD, o.scale); break;
+            case GATE_SILU: put(w, tile + t, out, sum, GATE_SILU, o.scale); break;
+            default: put(w, tile + t, out, sum, GATE_GELU, o.scale);
+            }
         }
 }
 
+/* The same for a number of rows that is known only here; beyond INPUTS they are packed, and filled up to such a number. */
 INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, int count) {
     switch (count) {
-    case 1: block(kind, w, tile, tiles, in, o, 1); break;
-    case 2: block(kind, w, tile, tiles, in, o, 2); break;
+    case 1: block(kind, w, tile, tiles, in, o, 1, 1); return;
+    case 2: block(kind, w, tile, tiles, in, o, 2, 2); return;
+    case 3: block(kind, w, tile, tiles, in, o, 3, 3); return;
 #ifdef __AVX512BW__
-    case 3: block(kind, w, tile, tiles, in, o, 3); break;
-    case 4: block(kind, w, tile, tiles, in, o, 4); break;
-    case 5: block(kind, w, tile, tiles, in, o, 5); break;
+    case 4: block(kind, w, tile, tiles, in, o, 4, 4); return;
+    case 5: block(kind, w, tile, tiles, in, o, 5, 5); return;
+    case 6: block(kind, w, tile, tiles, in, o, 6, 6); return;
 #endif
-    default: block(kind, w, tile, tiles, in, o, INPUTS);
     }
 }
 
-#define PANEL_BYTES (512 * 1024) /* of weights that stay in a core's cache */
+INLINE void packed_blocks(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, int count) {
+    switch (filled_up(count)) {
+    case 8: block(kind, w, tile, tiles, in, o, 8, count); return;
+    case 10: block(kind, w, tile, tiles, in, o, 10, count); return;
+    case 12: block(kind, w, tile, tiles, in, o, 12, count); return;
+    case 16: block(kind, w, tile, 1, in, o, 16, count); return;
+    case 20: block(kind, w, tile, 1, in, o, 20, count); return;
+    case 24: block(kind, w, tile, 1, in, o, 24, count); return;
+    }
+}
+
+/* A row as this kind of weights is multiplied with it: itself, or rounded into `to`. */
+INLINE const void *rounded_row(const int kind, const float *x, int16_t *to, float *scales, int64_t columns) {
+    if (kind == FLOAT32 || (kind == BFLOAT16 && !TAKES_HALVES)) return x;
+    if (kind == BFLOAT16) to_halves(x, (uint16_t *)to, columns);
+    else to_words(x, to, scales, columns, group_of(kind));
+    return to;
+}
+
+/* One pass over the weights for rows that are more than INPUTS, at most MOST_INPUTS. */
+INLINE void matmul_packed(const int kind, const matrix *w, operands o, int rows, int first, int last, void *packed) {
+    const int64_t columns = w->columns, groups = columns / group_of(kind);
+    const int side = kind == FLOAT32 ? 1 : 2, bytes = kind == FLOAT32 || kind == BFLOAT16 && !TAKES_HALVES ? 4 : 2;
+    const int count = filled_up(rows), tiles = count > FEW_TILES * INPUTS / 2 ? 1 : 2;
+    int16_t numbers[columns];
+    float scales[count * groups];
+    memset(packed, 0, count * columns * bytes);
+    memset(scales, 0, sizeof scales);
+    for (int c = 0; c < rows; c++) {
+        const char *row = rounded_row(kind, o.x + c * o.x_stride, numbers, scales + c * groups, columns);
+        for (int64_t k = 0; k < columns; k += side)
+            memcpy((char *)packed + (k * count + c * side) * bytes, row + k * bytes, side * bytes);
+    }
+    const input in = {packed, scales, 0};
+    int tile = first;
+    for (; tile + tiles <= last && tiles > 1; tile += tiles) packed_blocks(kind, w, tile, 2, in, o, rows);
+    for (; tile < last; tile++) packed_blocks(kind, w, tile, 1, in, o, rows);
+}
+
+#define PANEL_BYTES (512 * 1024) /* of weights, or of packed inputs, that stay in a core's cache */
 
 /* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by, in equal parts. */
-INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
+INLINE void matmul_panels(const int kind, const matrix *w, operands o, int rows, int first, int last) {
     const int64_t columns = w->columns, groups = columns / group_of(kind);
-    const int parts = (rows + INPUTS - 1) / INPUTS;
-    const int as_halves = kind == BFLOAT16 && TAKES_HALVES, as_words = kind > BFLOAT16;
-    uint16_t halves[as_halves ? INPUTS * columns : 1];
-    int16_t numbers[as_words ? INPUTS * columns : 1];
-    float scales[as_words ? INPUTS * groups : 1];
+    const int parts = (rows + INPUTS - 1) / INPUTS, is_rounded = kind != FLOAT32 && (kind != BFLOAT16 || TAKES_HALVES);
+    int16_t numbers[is_rounded ? INPUTS * columns : 1];
+    float scales[kind > BFLOAT16 ? INPUTS * groups : 1];
     const int64_t bits = kind == FLOAT32 ? 32 : kind == BFLOAT16 ? 16 : kind == INT8 ? 8 : 4;
     const int fit = (int)(PANEL_BYTES / (columns * LANES * bits / 8)) / TILES * TILES;
     const int tiles = parts > 1 && fit > TILES ? fit : TILES;
@@ -222,24 +290,30 @@ INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int
         const int end = panel + tiles < last ? panel + tiles : last;
         for (int part = 0; part < parts; part++) {
             const int r = share(rows, parts, part), count = share(rows, parts, part + 1) - r;
-            input in = {o.x + r * o.x_stride, scales, o.x_stride};
+            const float *x = o.x + r * o.x_stride;
+            const input in = is_rounded ? (input){numbers, scales, columns} : (input){x, scales, o.x_stride};
             operands p = o;
             p.out += r * o.out_stride;
-            if (as_halves) in = (input){halves, scales, columns};
-            if (as_words) in = (input){numbers, scales, columns};
-            for (int c = 0; c < count && (parts > 1 || panel == first); c++) {
-                const float *x = o.x + (r + c) * o.x_stride;
-                if (as_halves) to_halves(x, halves + c * columns, columns);
-                if (as_words) to_words(x, numbers + c * columns, scales + c * groups, columns, group_of(kind));
-            }
+            for (int c = 0; c < count && is_rounded && (parts > 1 || panel == first); c++)
+                rounded_row(kind, x + c * o.x_stride, numbers + c * columns, scales + (kind > BFLOAT16 ? c * groups : 0), columns);
             int tile = panel;
             if (count == 1 && end - tile == TILES) {
-                block(kind, w, tile, TILES, in, p, 1);
+                block(kind, w, tile, TILES, in, p, 1, 1);
                 continue;
             }
             for (; tile + FEW_TILES <= end; tile += FEW_TILES) blocks(kind, w, tile, FEW_TILES, in, p, count);
             for (; tile < end; tile++) blocks(kind, w, tile, 1, in, p, count);
         }
+    }
+}
+
+INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
+    const int64_t bytes = (int64_t)filled_up(rows) * w->columns * (kind == FLOAT32 || kind == BFLOAT16 && !TAKES_HALVES ? 4 : 2);
+    if (rows > INPUTS && rows <= MOST_INPUTS && bytes <= PANEL_BYTES) {
+        char packed[bytes];
+        matmul_packed(kind, w, o, rows, first, last, packed);
+    } else {
+        matmul_panels(kind, w, o, rows, first, last);
     }
 }
 
