@@ -26,9 +26,10 @@ INLINE vec cached(const int half, int64_t base, int64_t at) {
     return half ? widened((const uint16_t *)base + at) : load((const float *)base + at);
 }
 
-/* Queries that share keys and values: `heads` heads of each of `rows` successive rows of one sequence. */
+/* Queries that share keys and values: `heads` heads of each of `rows` successive rows of one sequence. `is_first`: of many that
+   look at the same chunk, and so those who bring it near. */
 typedef struct {
-    int row, rows, head, heads;
+    int row, rows, head, heads, is_first;
 } queries;
 
 /* The first position that a row sees in this layer, and the one behind the last. */
@@ -46,7 +47,7 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
     const int side = count <= 3 ? 2 : 1, wide = count <= 4 ? 4 : 2; /* blocks, vectors of values: enough sums are under way */
     const int64_t at = cache_offset(m, index, of.head / (m->heads / m->kv_heads));
     const int64_t *table = b->blocks[of.row];
-    const ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const ints none = {0}, lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const int is_first = seen_from(l, b, of.row) / CHUNK == chunk, is_last = (seen_to(b, last_row) - 1) / CHUNK == chunk;
     const int from = is_first ? seen_from(l, b, of.row) : chunk * CHUNK;
     const int to = is_last ? seen_to(b, last_row) : (chunk + 1) * CHUNK;
@@ -70,6 +71,8 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
             next[n] = table[block + side + n < last ? block + side + n : block];
             for (int q = 0; q < count; q++) even[n][q] = odd[n][q] = (vec){0};
         }
+        for (int byte = 0; byte < LANES * (size + stride) * (half ? 2 : 4) && of.is_first; byte += 64)
+            __builtin_prefetch((const char *)next[0] + at * (half ? 2 : 4) + byte);
         for (int i = 0; i < size; i += 2)
             for (int n = 0; n < side; n++) {
                 vec one = cached(half, here[n], at + i * LANES);
@@ -90,16 +93,17 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
             for (int q = 0; q < used; q++) {
                 vec s = (even[n][q] + odd[n][q]) * m->query_scale;
                 if (m->attention_cap > 0) s = m->attention_cap * hyperbolic_tangent(s / m->attention_cap);
-                if (!all_see) s = chosen((place >= starts[q]) & (place < ends[q]), s, splat(-INFINITY));
+                const ints is_seen = more_whole(none + ends[q], place) & ~more_whole(none + starts[q], place);
+                if (!all_see) s = chosen(is_seen, s, splat(-INFINITY));
                 store(scores[block - first + n][q], s);
-                most[q] = chosen(s > most[q], s, most[q]);
+                most[q] = chosen(more(s, most[q]), s, most[q]);
             }
         }
     }
     for (int q = 0; q < used; q++) {
         float *state = b->softmax + ((int64_t)(of.row + q / of.heads) * m->heads + of.head + q % of.heads) * 2;
         const float old = is_first ? -FLT_MAX : state[0];
-        const float best = greatest(chosen(splat(old) > most[q], splat(old), most[q]));
+        const float best = greatest(chosen(more(splat(old), most[q]), splat(old), most[q]));
         vec mass = {0};
         for (int block = 0; block < last - first; block++) {
             vec p = exponential(load(scores[block][q]) - best);
@@ -180,8 +184,10 @@ static void attend_run(const model *m, const layer *l, int index, const batch *b
     for (int head = 0, heads, turn = t.index; head < m->heads; head += heads, turn++) {
         heads = group - head % group < TOGETHER ? group - head % group : TOGETHER;
         for (int chunk = first; chunk <= last; chunk++)
-            for (int at = turn % t.count * most; at < rows; at += t.count * most)
-                attend_some(m, l, index, b, (queries){row + at, at + most < rows ? most : rows - at, head, heads}, chunk);
+            for (int at = turn % t.count * most; at < rows; at += t.count * most) {
+                const queries of = {row + at, at + most < rows ? most : rows - at, head, heads, at < t.count * most};
+                attend_some(m, l, index, b, of, chunk);
+            }
     }
 }
 
@@ -204,8 +210,9 @@ static void attention(const model *m, const layer *l, int index, const batch *b,
             heads = group - head % group < TOGETHER ? group - head % group : TOGETHER;
             if (is_shared && item < first && item + heads > first) heads = first - item;
             if (is_shared && item < end && item + heads > end) heads = end - item;
-            for (int chunk = 0; chunk <= b->positions[row] / CHUNK && (is_shared ? item >= first && item < end : is_mine); chunk++)
-                attend_some(m, l, index, b, (queries){row, 1, head, heads}, chunk);
+            if (is_shared ? item < first || item >= end : !is_mine) continue;
+            for (int chunk = seen_from(l, b, row) / CHUNK; chunk <= b->positions[row] / CHUNK; chunk++)
+                attend_some(m, l, index, b, (queries){row, 1, head, heads, 0}, chunk);
         }
     }
 }

@@ -25,7 +25,7 @@ int64_t peak(const float *scores, int64_t count) {
     ints wrong = {0}, where = {0}, here = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     for (int32_t i = 0; i < whole; i += LANES, here += LANES) {
         const vec some = load(scores + i);
-        const ints is_more = some > most;
+        const ints is_more = more(some, most);
         most = chosen(is_more, some, most);
         where = (is_more & here) | (~is_more & where);
         wrong |= some != some;

@@ -69,13 +69,16 @@ INLINE vec add_pair(vec sums, loose_ints both, const half_input *pair) {
 }
 #endif
 
+/* Whether rows are rounded before they are multiplied with this kind of weights. */
+INLINE int rounds(const int kind) { return kind > BFLOAT16 || (kind == BFLOAT16 && TAKES_HALVES); }
+
 /* Each group by its greatest magnitude, to the nearest. What is not finite makes the scale so. */
 static void to_words(const float *x, int16_t *to, float *scales, int64_t columns, const int group) {
     for (int64_t g = 0; g < columns; g += group) {
         ints bits = {0}; /* of magnitudes; those of what is no number are the greatest */
         for (int k = 0; k < group; k += LANES) {
-            const ints some = (ints)load(x + g + k) & 0x7fffffff, more = some > bits;
-            bits = (more & some) | (~more & bits);
+            const ints some = (ints)load(x + g + k) & 0x7fffffff, is_more = more_whole(some, bits);
+            bits = (is_more & some) | (~is_more & bits);
         }
         int32_t most = 0;
         for (int i = 0; i < LANES; i++) most = bits[i] > most ? bits[i] : most;
@@ -85,7 +88,7 @@ static void to_words(const float *x, int16_t *to, float *scales, int64_t columns
         scales[g / group] = greatest * (1.0f / 32767.0f);
         for (int k = 0; k < group; k += LANES) {
             const vec number = load(x + g + k) * by;
-            const vec half = chosen(number < 0.0f, splat(-0.5f), splat(0.5f));
+            const vec half = chosen(more((vec){0}, number), splat(-0.5f), splat(0.5f));
             store_words(to + g + k, __builtin_convertvector(number + half, ints));
         }
     }
@@ -94,7 +97,8 @@ static void to_words(const float *x, int16_t *to, float *scales, int64_t columns
 enum { SUMS = 24 }; /* of [tile][row of input] at most; the loops over them are unrolled, or they would lie in memory */
 
 /* Where the numbers of row c for column k lie; packed where there are too many rows for an address each. */
-#define number_at(type, k, c, side) ((const type *)in.rows + (count > INPUTS ? (k) * count + (c) * side : (k) + (c) * in.stride))
+#define number_at(type, k, c, side) \
+    ((const type *)in.rows + (count > INPUTS ? (k) * count + (c) * side : (k) + (c) * in.stride))
 
 /* Several rows keep a core too busy with sums to look ahead in memory by itself. */
 INLINE void look_ahead(const char *at, const int tiles, const int count) {
@@ -168,8 +172,10 @@ INLINE void dot_whole(const int kind, const matrix *w, int tile, const int tiles
                                            : from_bytes((const int8_t *)at + t * line_bytes + pair * 2 * LANES);
 #pragma GCC unroll 24
                 for (int c = 0; c < count; c++)
-                    for (int t = 0; t < tiles; t++)
-                        part[t * count + c] = add_products(part[t * count + c], both[t], number_at(int16_t, column + 2 * pair, c, 2));
+                    for (int t = 0; t < tiles; t++) {
+                        const int16_t *x = number_at(int16_t, column + 2 * pair, c, 2);
+                        part[t * count + c] = add_products(part[t * count + c], both[t], x);
+                    }
             }
         }
         for (int t = 0; t < tiles; t++) {
@@ -249,7 +255,7 @@ INLINE void packed_blocks(const int kind, const matrix *w, int tile, const int t
 
 /* A row as this kind of weights is multiplied with it: itself, or rounded into `to`. */
 INLINE const void *rounded_row(const int kind, const float *x, int16_t *to, float *scales, int64_t columns) {
-    if (kind == FLOAT32 || (kind == BFLOAT16 && !TAKES_HALVES)) return x;
+    if (!rounds(kind)) return x;
     if (kind == BFLOAT16) to_halves(x, (uint16_t *)to, columns);
     else to_words(x, to, scales, columns, group_of(kind));
     return to;
@@ -258,7 +264,7 @@ INLINE const void *rounded_row(const int kind, const float *x, int16_t *to, floa
 /* One pass over the weights for rows that are more than INPUTS, at most MOST_INPUTS. */
 INLINE void matmul_packed(const int kind, const matrix *w, operands o, int rows, int first, int last, void *packed) {
     const int64_t columns = w->columns, groups = columns / group_of(kind);
-    const int side = kind == FLOAT32 ? 1 : 2, bytes = kind == FLOAT32 || kind == BFLOAT16 && !TAKES_HALVES ? 4 : 2;
+    const int side = kind == FLOAT32 ? 1 : 2, bytes = rounds(kind) ? 2 : 4;
     const int count = filled_up(rows), tiles = count > FEW_TILES * INPUTS / 2 ? 1 : 2;
     int16_t numbers[columns];
     float scales[count * groups];
@@ -280,7 +286,7 @@ INLINE void matmul_packed(const int kind, const matrix *w, operands o, int rows,
 /* Tiles `first` to `last` for all rows, in panels that stay in the cache while all rows of x pass by, in equal parts. */
 INLINE void matmul_panels(const int kind, const matrix *w, operands o, int rows, int first, int last) {
     const int64_t columns = w->columns, groups = columns / group_of(kind);
-    const int parts = (rows + INPUTS - 1) / INPUTS, is_rounded = kind != FLOAT32 && (kind != BFLOAT16 || TAKES_HALVES);
+    const int parts = (rows + INPUTS - 1) / INPUTS, is_rounded = rounds(kind);
     int16_t numbers[is_rounded ? INPUTS * columns : 1];
     float scales[kind > BFLOAT16 ? INPUTS * groups : 1];
     const int64_t bits = kind == FLOAT32 ? 32 : kind == BFLOAT16 ? 16 : kind == INT8 ? 8 : 4;
@@ -294,8 +300,10 @@ INLINE void matmul_panels(const int kind, const matrix *w, operands o, int rows,
             const input in = is_rounded ? (input){numbers, scales, columns} : (input){x, scales, o.x_stride};
             operands p = o;
             p.out += r * o.out_stride;
-            for (int c = 0; c < count && is_rounded && (parts > 1 || panel == first); c++)
-                rounded_row(kind, x + c * o.x_stride, numbers + c * columns, scales + (kind > BFLOAT16 ? c * groups : 0), columns);
+            for (int c = 0; c < count && is_rounded && (parts > 1 || panel == first); c++) {
+                float *row_scales = scales + (kind > BFLOAT16 ? c * groups : 0);
+                rounded_row(kind, x + c * o.x_stride, numbers + c * columns, row_scales, columns);
+            }
             int tile = panel;
             if (count == 1 && end - tile == TILES) {
                 block(kind, w, tile, TILES, in, p, 1, 1);
@@ -308,7 +316,7 @@ INLINE void matmul_panels(const int kind, const matrix *w, operands o, int rows,
 }
 
 INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
-    const int64_t bytes = (int64_t)filled_up(rows) * w->columns * (kind == FLOAT32 || kind == BFLOAT16 && !TAKES_HALVES ? 4 : 2);
+    const int64_t bytes = (int64_t)filled_up(rows) * w->columns * (rounds(kind) ? 2 : 4);
     if (rows > INPUTS && rows <= MOST_INPUTS && bytes <= PANEL_BYTES) {
         char packed[bytes];
         matmul_packed(kind, w, o, rows, first, last, packed);

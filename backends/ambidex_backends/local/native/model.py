@@ -21,6 +21,7 @@ from .matrix import LANES, STEP, padded
 from .structs import BatchStruct, LayerStruct, ModelStruct, pointer, pointers
 from .weights import Weights
 
+
 class NativeModel:
     """Implements `Model` over `weights`. `cache_bytes` bounds the prefixes kept for later prompts.
 

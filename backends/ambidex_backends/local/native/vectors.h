@@ -23,6 +23,26 @@ INLINE vec splat(float value) { return value - (vec){0}; }
 INLINE vec load(const float *from) { return *(const loose_vec *)from; }
 INLINE void store(float *to, vec value) { *(loose_vec *)to = value; }
 
+/* All bits where a > b. Compared in its own notation, GCC takes vectors that are two of AVX2's apart into scalars. */
+#if defined(__AVX2__) && !defined(__AVX512BW__)
+typedef union { vec all; ints bits; __m256 half[2]; __m256i whole[2]; } halved;
+INLINE ints more(vec a, vec b) {
+    const halved x = {a}, y = {b};
+    halved r;
+    for (int i = 0; i < 2; i++) r.half[i] = _mm256_cmp_ps(x.half[i], y.half[i], _CMP_GT_OQ);
+    return r.bits;
+}
+INLINE ints more_whole(ints a, ints b) {
+    const halved x = {.bits = a}, y = {.bits = b};
+    halved r;
+    for (int i = 0; i < 2; i++) r.whole[i] = _mm256_cmpgt_epi32(x.whole[i], y.whole[i]);
+    return r.bits;
+}
+#else
+INLINE ints more(vec a, vec b) { return a > b; }
+INLINE ints more_whole(ints a, ints b) { return a > b; }
+#endif
+
 INLINE vec chosen(ints where, vec yes, vec no) { return (vec)((where & (ints)yes) | (~where & (ints)no)); }
 
 /* 16 small numbers as integers of 32 bits; 32 bytes as words of 16, and back from 16 integers that fit into words. GCC takes
@@ -68,7 +88,7 @@ INLINE void store_half(uint16_t *to, float value) { /* rounded to the nearest, t
 /* 2^n times a polynomial with the least relative error, 1e-7, among those that give 1 for 0; 0 below e^-87. */
 INLINE vec exponential(vec x) {
     const float whole = 12582912.0f; /* 1.5 * 2^23: what is added to it becomes an integer, in the last bits */
-    x = chosen(x > 88.0f, splat(88.0f), x); /* what is no number stays so */
+    x = chosen(more(x, splat(88.0f)), splat(88.0f), x); /* what is no number stays so */
     const vec bits = x * 1.44269504f + whole, n = bits - whole;
     const vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
     vec p = splat(8.3125214e-3f);
@@ -76,7 +96,7 @@ INLINE vec exponential(vec x) {
     p = p * r + 1.6667115e-1f;
     p = p * r + 4.9999232e-1f;
     p = (p * r * r + r + 1.0f) * (vec)(((ints)bits << 23) + 0x3f800000);
-    return chosen(x < -87.0f, (vec){0}, p);
+    return chosen(more(splat(-87.0f), x), (vec){0}, p);
 }
 
 INLINE vec hyperbolic_tangent(vec x) { return 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f); }
