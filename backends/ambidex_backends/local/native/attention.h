@@ -3,6 +3,7 @@
 #pragma once
 
 #include <float.h>
+#include <math.h>
 
 #include "model.h"
 
@@ -26,10 +27,10 @@ INLINE vec cached(const int half, int64_t base, int64_t at) {
     return half ? widened((const uint16_t *)base + at) : load((const float *)base + at);
 }
 
-/* Queries that share keys and values: `heads` heads of each of `rows` successive rows of one sequence. `is_first`: of many that
-   look at the same chunk, and so those who bring it near. */
+/* Queries that share keys and values: `heads` heads of each of `rows` successive rows of one sequence. `bring`: they are the
+   first of a thread's that look at the chunk, so that they bring it near. */
 typedef struct {
-    int row, rows, head, heads, is_first;
+    int row, rows, head, heads, bring;
 } queries;
 
 /* The first position that a row sees in this layer, and the one behind the last. */
@@ -37,6 +38,38 @@ INLINE int seen_from(const layer *l, const batch *b, int row) {
     return l->window && b->positions[row] >= l->window ? b->positions[row] + 1 - l->window : 0;
 }
 INLINE int seen_to(const batch *b, int row) { return b->positions[row] + 1; }
+
+/* Where some columns of a chunk's values lie: `vectors` of them from `offset` on in a cache block. */
+typedef struct {
+    const int64_t *table;
+    int64_t offset;
+    int stride, vectors, first_block, end;
+} value_range;
+
+/* Values of the positions from..to, times their weights, are added to the sums. `some`: not every query sees all of them, and
+   a weight of zero would not do, for zero times what is not finite is no number. */
+INLINE void add_values(const int half, const int count, const int wide, const int some, value_range of, int from, int to,
+                       const int *starts, const int *ends, float scores[CHUNK / LANES][QUERIES][LANES], vec out[4][QUERIES]) {
+    vec sums[4][QUERIES], v[4]; /* in registers */
+    for (int n = 0; n < wide; n++)
+        for (int q = 0; q < count; q++) sums[n][q] = out[n][q];
+    for (int position = from; position < to; position++) {
+        const int64_t line = of.offset + position % LANES * of.stride;
+        const float *p = &scores[position / LANES - of.first_block][0][position % LANES];
+        if (count <= 4) {
+            const int64_t later = of.table[(position + LANES < of.end ? position + LANES : position) / LANES];
+            for (int ahead = 0; ahead < wide * (half ? 32 : 64); ahead += 64)
+                __builtin_prefetch((const char *)later + line * (half ? 2 : 4) + ahead);
+        }
+        for (int n = 0; n < wide; n++)
+            v[n] = cached(half, of.table[position / LANES], line + (n < of.vectors ? n : 0) * LANES);
+        for (int q = 0; q < count; q++)
+            for (int n = 0; n < wide && (!some || (position >= starts[q] && position < ends[q])); n++)
+                sums[n][q] += v[n] * p[q * LANES];
+    }
+    for (int n = 0; n < wide; n++)
+        for (int q = 0; q < count; q++) out[n][q] = sums[n][q];
+}
 
 /* These queries look at one chunk, after all earlier ones: their greatest score, the sum of exponentials and the weighted
    values so far are brought to the new greatest score (1805.02867, 2205.14135). Chunks begin at multiples of CHUNK, so that
@@ -71,7 +104,7 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
             next[n] = table[block + side + n < last ? block + side + n : block];
             for (int q = 0; q < count; q++) even[n][q] = odd[n][q] = (vec){0};
         }
-        for (int byte = 0; byte < LANES * (size + stride) * (half ? 2 : 4) && of.is_first; byte += 64)
+        for (int byte = 0; byte < LANES * (size + stride) * (half ? 2 : 4) && count > 4 && of.bring; byte += 64)
             __builtin_prefetch((const char *)next[0] + at * (half ? 2 : 4) + byte);
         for (int i = 0; i < size; i += 2)
             for (int n = 0; n < side; n++) {
@@ -114,24 +147,17 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
         total[q] = (is_first ? 0.0f : state[1]) * earlier[q] + sum(mass);
         state[0] = best, state[1] = total[q];
     }
+    const int inner = starts[used - 1] < from ? from : starts[used - 1] < to ? starts[used - 1] : to; /* what all see */
+    const int inner_end = ends[0] < inner ? inner : ends[0] < to ? ends[0] : to;
     for (int d = 0; d < stride; d += wide * LANES) {
         const int vectors = (stride - d) / LANES < wide ? (stride - d) / LANES : wide;
+        const value_range of_all = {table, at + LANES * size + d, stride, vectors, first, to};
         vec out[4][QUERIES];
         for (int n = 0; n < wide; n++)
             for (int q = 0; q < count; q++) out[n][q] = (vec){0};
-        for (int position = from; position < to; position++) {
-            const int64_t line = at + LANES * size + position % LANES * stride + d;
-            const float *p = &scores[position / LANES - first][0][position % LANES];
-            vec v[4];
-            if (count <= 4) {
-                const int64_t later = table[(position + LANES < to ? position + LANES : position) / LANES];
-                for (int ahead = 0; ahead < wide * (half ? 32 : 64); ahead += 64)
-                    __builtin_prefetch((const char *)later + line * (half ? 2 : 4) + ahead);
-            }
-            for (int n = 0; n < wide; n++) v[n] = cached(half, table[position / LANES], line + (n < vectors ? n : 0) * LANES);
-            for (int q = 0; q < count; q++) /* what a query does not see has the weight zero */
-                for (int n = 0; n < wide; n++) out[n][q] += v[n] * p[q * LANES];
-        }
+        add_values(half, count, wide, 1, of_all, from, inner, starts, ends, scores, out);
+        add_values(half, count, wide, 0, of_all, inner, inner_end, starts, ends, scores, out);
+        add_values(half, count, wide, 1, of_all, inner_end, to, starts, ends, scores, out);
         for (int q = 0; q < used; q++)
             for (int n = 0; n < vectors; n++) {
                 const int row = of.row + q / of.heads, head = of.head + q % of.heads, offset = d + n * LANES;
@@ -212,7 +238,7 @@ static void attention(const model *m, const layer *l, int index, const batch *b,
             if (is_shared && item < end && item + heads > end) heads = end - item;
             if (is_shared ? item < first || item >= end : !is_mine) continue;
             for (int chunk = seen_from(l, b, row) / CHUNK; chunk <= b->positions[row] / CHUNK; chunk++)
-                attend_some(m, l, index, b, (queries){row, 1, head, heads, 0}, chunk);
+                attend_some(m, l, index, b, (queries){row, 1, head, heads, 1}, chunk);
         }
     }
 }

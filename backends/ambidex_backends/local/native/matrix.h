@@ -12,7 +12,8 @@
    TILES: of LANES rows that stay in the cache together, computed at once for one row of input
    FEW_TILES: computed at once for several rows of input
    INPUTS: rows of input that share what is read of the weights
-   MOST_INPUTS: the same, where the weights of one or two tiles are read for all rows at once, as fast as memory gives them */
+   MOST_INPUTS: the same, where the weights of one or two tiles are read for all rows at once, as fast as memory gives them,
+   as long as the rows take no more than PANEL_BYTES */
 #ifdef __AVX512BW__
 enum { TILES = 8, FEW_TILES = 4, INPUTS = 6, MOST_INPUTS = 24 };
 #else
@@ -35,9 +36,9 @@ typedef struct {
    that for BFLOAT16; for whole numbers int16, of which a group shares a scale, as in the weights. So the products of a
    group are added up exactly, and in one instruction for each pair. */
 typedef struct {
-    const void *rows;    /* [row][stride], or if packed [columns / side][row][side] with the side of the weights */
+    const void *rows;    /* [row][stride], or if packed, which more than INPUTS are, [columns / side][row][side] */
     const float *scales; /* [row][columns / group] */
-    int64_t stride;      /* numbers of a row; 0: packed */
+    int64_t stride;      /* numbers of a row, if not packed */
 } input;
 
 /* Rows of input that are computed together where there are so many: not every number has code of its own. */
@@ -228,7 +229,7 @@ INLINE void block(const int kind, const matrix *w, int tile, const int tiles, in
         }
 }
 
-/* The same for a number of rows that is known only here; beyond INPUTS they are packed, and filled up to such a number. */
+/* The same for a number of rows that is known only here. */
 INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, int count) {
     switch (count) {
     case 1: block(kind, w, tile, tiles, in, o, 1, 1); return;
@@ -242,11 +243,15 @@ INLINE void blocks(const int kind, const matrix *w, int tile, const int tiles, i
     }
 }
 
+/* The same for rows that are packed, and filled up to one of these numbers; one tile where they are more than 12. */
 INLINE void packed_blocks(const int kind, const matrix *w, int tile, const int tiles, input in, operands o, int count) {
     switch (filled_up(count)) {
     case 8: block(kind, w, tile, tiles, in, o, 8, count); return;
     case 10: block(kind, w, tile, tiles, in, o, 10, count); return;
     case 12: block(kind, w, tile, tiles, in, o, 12, count); return;
+    }
+    if (tiles > 1) return;
+    switch (filled_up(count)) {
     case 16: block(kind, w, tile, 1, in, o, 16, count); return;
     case 20: block(kind, w, tile, 1, in, o, 20, count); return;
     case 24: block(kind, w, tile, 1, in, o, 24, count); return;
@@ -266,12 +271,13 @@ INLINE void matmul_packed(const int kind, const matrix *w, operands o, int rows,
     const int64_t columns = w->columns, groups = columns / group_of(kind);
     const int side = kind == FLOAT32 ? 1 : 2, bytes = rounds(kind) ? 2 : 4;
     const int count = filled_up(rows), tiles = count > FEW_TILES * INPUTS / 2 ? 1 : 2;
-    int16_t numbers[columns];
-    float scales[count * groups];
+    int16_t numbers[rounds(kind) ? columns : 1];
+    float scales[kind > BFLOAT16 ? count * groups : 1];
     memset(packed, 0, count * columns * bytes);
     memset(scales, 0, sizeof scales);
     for (int c = 0; c < rows; c++) {
-        const char *row = rounded_row(kind, o.x + c * o.x_stride, numbers, scales + c * groups, columns);
+        float *row_scales = scales + (kind > BFLOAT16 ? c * groups : 0);
+        const char *row = rounded_row(kind, o.x + c * o.x_stride, numbers, row_scales, columns);
         for (int64_t k = 0; k < columns; k += side)
             memcpy((char *)packed + (k * count + c * side) * bytes, row + k * bytes, side * bytes);
     }
@@ -317,8 +323,8 @@ INLINE void matmul_panels(const int kind, const matrix *w, operands o, int rows,
 
 INLINE void matmul_of(const int kind, const matrix *w, operands o, int rows, int first, int last) {
     const int64_t bytes = (int64_t)filled_up(rows) * w->columns * (rounds(kind) ? 2 : 4);
-    if (rows > INPUTS && rows <= MOST_INPUTS && bytes <= PANEL_BYTES) {
-        char packed[bytes];
+    if (rows > INPUTS && rows <= MOST_INPUTS && bytes <= PANEL_BYTES) { /* which bounds the stack, too */
+        float packed[bytes / sizeof(float)];
         matmul_packed(kind, w, o, rows, first, last, packed);
     } else {
         matmul_panels(kind, w, o, rows, first, last);

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.backends.local.conftest import ARCHITECTURES, VOCABULARY, save_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -149,6 +150,22 @@ def test_attention_over_several_chunks_is_that_of_transformers_however_it_is_cut
         chunk = ids[cache.length : cache.length + (rng.randint(1, 3) if near_an_edge else rng.randint(1, 200))]
         parts.append(model.forward([Span(chunk, cache, len(chunk))])[0])
     assert torch.equal(torch.cat(parts), logits)
+
+
+@pytest.mark.parametrize("settings", [{}, {"sliding_window": 5}], ids=["all", "window"])
+def test_what_is_no_number_reaches_only_the_rows_that_see_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    kind, ids = ("mistral" if settings else "llama"), [*some_ids(5, 13), 1, *some_ids(6, 25)]
+    folder = save_model(tmp_path, kind, {**ARCHITECTURES[kind], **settings, "tie_word_embeddings": False})
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.embed_tokens.weight"][1] = torch.nan
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    model = native(folder)
+    logits = whole(model, ids)
+    assert logits[:13].isfinite().all()
+    cache = BlockCache(model.pool)
+    parts = [model.forward([Span([id], cache, 1)])[0] for id in ids]
+    assert torch.equal(torch.cat(parts).isnan(), logits.isnan())
+    assert torch.equal(torch.cat(parts)[:13], logits[:13])
 
 
 def test_alone_and_in_any_batch_the_bits_are_the_same(model: NativeModel) -> None:
