@@ -7,7 +7,6 @@ that another of any of these builds anew.
 from __future__ import annotations
 
 import ctypes
-import functools
 import hashlib
 import logging
 import os
@@ -32,9 +31,23 @@ class NoKernels(Exception):
     """The kernels cannot be had on this machine; the message says why."""
 
 
-@functools.cache
+_loaded: list[ctypes.CDLL] = []
+"""The library, once this process has it."""
+
+
 def kernels() -> ctypes.CDLL:
     """The library, compiled if it is not yet there. Raises `NoKernels`."""
+    if not _loaded:
+        _loaded.append(_load())
+    return _loaded[0]
+
+
+def loaded() -> ctypes.CDLL | None:
+    """The library if this process has it already; nothing is compiled."""
+    return _loaded[0] if _loaded else None
+
+
+def _load() -> ctypes.CDLL:
     compiler = find_compiler()
     folder = cache_folder()
     path = folder / f"kernels-{_fingerprint(compiler)}.so"
@@ -49,11 +62,6 @@ def kernels() -> ctypes.CDLL:
     library.forward.restype = None
     library.draw.restype = library.peak.restype = ctypes.c_int64
     return library
-
-
-def loaded() -> ctypes.CDLL | None:
-    """The library if this process has it already; nothing is compiled."""
-    return kernels() if kernels.cache_info().currsize else None
 
 
 def state() -> str:
