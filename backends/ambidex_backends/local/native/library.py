@@ -38,7 +38,7 @@ _loaded: list[ctypes.CDLL] = []
 def kernels() -> ctypes.CDLL:
     """The library, compiled if it is not yet there. Raises `NoKernels`."""
     if not _loaded:
-        _loaded.append(_load())
+        _loaded.append(load())
     return _loaded[0]
 
 
@@ -47,7 +47,8 @@ def loaded() -> ctypes.CDLL | None:
     return _loaded[0] if _loaded else None
 
 
-def _load() -> ctypes.CDLL:
+def load() -> ctypes.CDLL:
+    """Compiles the library if it is not on the disk, and loads it. Raises `NoKernels`."""
     compiler = find_compiler()
     folder = cache_folder()
     path = folder / f"kernels-{_fingerprint(compiler)}.so"

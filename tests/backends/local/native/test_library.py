@@ -15,7 +15,7 @@ from ambidex_backends.local.native import choice, library
 from ambidex_backends.local.native.library import NoKernels
 from ambidex_backends.local.native.model import NativeModel
 
-build = library.kernels.__wrapped__
+build = library.load
 
 
 @pytest.fixture
