@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from . import skills
 from . import words as w
 from .daily_skills import DAILY
+from .measures import MEASURES, measure_skill, measures, same_quantity
 from .more_skills import MORE
 from .offered import (
     SORRY,
@@ -23,7 +24,9 @@ from .offered import (
     Message,
     Request,
     Tool,
+    alike,
     rivals,
+    same,
     twins,
 )
 from .procedural import (
@@ -210,12 +213,19 @@ def act(messages: list[Message], calls: list[tuple[Tool, Request]]) -> None:
     messages.append({"role": "assistant", "content": " ".join(answers)})
 
 
+def made_up(words: w.Words) -> Skill:
+    """A skill that is new in every family."""
+    return measure_skill(words) if words.strange(0.05) else procedural(words)
+
+
 def offer(words: w.Words, pool: list[Skill], count: int, procedural_share: float) -> list[Tool]:
     """``count`` tools that a request tells apart, often with confusable neighbours."""
     rng = words.rng
-    apart = rivals if words.held_out else twins
+    apart = rivals if words.held_out else same
     chosen: list[Skill] = []
-    if rng.random() < procedural_share and count > 1 and rng.random() < 0.5:
+    if procedural_share and count > 1 and words.strange(0.08):
+        chosen += measures(words, rng.randint(2, count))
+    elif rng.random() < procedural_share and count > 1 and rng.random() < 0.5:
         a, e = words.attribute(), words.noun()
         same_thing = rng.random() < 0.6
         chosen.append(lookup_skill(words, a, e, named=not same_thing))
@@ -226,7 +236,7 @@ def offer(words: w.Words, pool: list[Skill], count: int, procedural_share: float
             if not any(apart(neighbour, old) for old in chosen):
                 chosen.append(neighbour)
     while len(chosen) < count:
-        new = procedural(words) if rng.random() < procedural_share else rng.choice(pool)
+        new = made_up(words) if rng.random() < procedural_share else rng.choice(pool)
         known = [old.parts for old in chosen if old.parts]
         if words.strange(0.25) and known:  # the same verb or property for another thing
             kind, does, thing = rng.choice(known)
@@ -249,8 +259,8 @@ def offer(words: w.Words, pool: list[Skill], count: int, procedural_share: float
 def outside(words: w.Words, tools: list[Tool], pool: list[Skill]) -> str:
     """A request that none of ``tools`` can serve."""
     while True:
-        source = procedural(words) if words.rng.random() < 0.5 else words.rng.choice(pool)
-        if not any(rivals(source, t.source) for t in tools):
+        source = made_up(words) if words.rng.random() < 0.5 else words.rng.choice(pool)
+        if not any(rivals(source, t.source) or alike(source, t.source) for t in tools):
             return Tool(words, source).request()[0].text
 
 
@@ -262,14 +272,15 @@ def near_miss(words: w.Words, tools: list[Tool]) -> str | None:
         return None
     kind, does, thing = rng.choice(known)
     make = lookup_skill if kind == "lookup" else action_skill
-    other = (
-        make(words, None, thing, named=rng.random() < 0.5)
-        if rng.random() < 0.6
-        else make(words, does, None, named=True)
-    )
+    if any(same_quantity(does, measure.names.split("|")[0]) for measure in MEASURES) and words.strange(0.7):
+        other = measure_skill(words, None, thing, named=rng.random() < 0.5)
+    elif rng.random() < 0.6:
+        other = make(words, None, thing, named=rng.random() < 0.5)
+    else:
+        other = make(words, does, None, named=True)
     _, new_does, new_thing = other.parts
     for tool in tools:
-        if rivals(other, tool.source):
+        if rivals(other, tool.source) or (same(other, tool.source) and not words.held_out):
             return None
         texts = " ".join([*tool.source.about, *tool.source.names]).lower()
         if new_does.lower() in texts and new_thing.lower() in texts:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import words as w
+from .measures import same_quantity
 from .skills import Skill
 
 Message = dict[str, Any]
@@ -99,12 +100,44 @@ def twins(a: Skill, b: Skill) -> bool:
     return any(a.names[0] in group and b.names[0] in group for group in TWINS)
 
 
+def alike(a: Skill, b: Skill) -> bool:
+    """Whether both look up the same quantity, of the same thing or of another one."""
+    return a.parts[:1] == b.parts[:1] == ("lookup",) and same_quantity(a.parts[1], b.parts[1])
+
+
+def same(a: Skill, b: Skill) -> bool:
+    """:func:`twins`, or two lookups that the same question could be meant for: price and cost of a thing, say."""
+    return twins(a, b) or (alike(a, b) and (a.parts[2] == b.parts[2] or bool(a.kind or b.kind)))
+
+
 def rivals(a: Skill, b: Skill) -> bool:
     """Whether a request for ``a`` could be sent to ``b`` if there is nothing better."""
     return twins(a, b) or any(a.names[0] in group and b.names[0] in group for group in RIVALS)
 
 
 # ---------------------------------------------------------------------------------------------------- values
+
+
+def choices(rest: str) -> list[tuple[str, list[str]]]:
+    """The values of an enum, and how a user says each: ``Fri~Friday/Fridays`` is ``Fri``, said in two ways."""
+    parts = [part.partition("~") for part in rest.split(",")]
+    return [(value, said.split("/") if tilde else [value]) for value, tilde, said in parts]
+
+
+def coded(words: w.Words, kind: str, slot: str) -> str:
+    """The enum ``kind`` with values as programs spell them, said as before: ``enum:SLOW~slow,FAST~fast``, ``enum:S~slow,F~fast``."""
+    values = kind.partition(":")[2].split(",")
+    if not all(re.fullmatch(r"[^\W\d_]{2,}([ -][^\W\d_]+)*", value) for value in values):
+        return kind
+    style = words.rng.choice(
+        [str.upper, str.upper, str.capitalize, lambda v: v[:3], lambda v: v[:3], lambda v: v[:3].upper(), lambda v: v[:3].capitalize(), lambda v: v[:4],
+         lambda v: "".join(part[0] for part in v.split()).upper(), lambda v: "".join(part[0] for part in v.split()), lambda v: v[0].upper(),
+         lambda v: f"{slot}_{v}", lambda v: f"{slot}_{v}".upper(), lambda v: f"{v}_{slot}"]
+    )  # fmt: skip
+    codes = [style(value).strip().replace(" ", "_") for value in values]
+    if len({code.lower() for code in codes}) < len(values):
+        return kind
+    return "enum:" + ",".join(f"{code}~{value}" for code, value in zip(codes, values, strict=True))
 
 
 def sample(words: w.Words, kind: str) -> tuple[str, Any]:
@@ -143,12 +176,16 @@ def sample(words: w.Words, kind: str) -> tuple[str, Any]:
         text = f"{words.unseen().lower()}{rng.choice(['', '.' + words.unseen().lower(), str(rng.randint(1, 99))])}@{words.unseen().lower()}.{rng.choice(('com', 'org', 'net', 'de'))}"
         return text, text
     if name in ("enum", "enumint", "free"):
-        choice = rng.choice(rest.split(","))
-        return choice, int(choice) if name == "enumint" else choice
+        choice, ways = rng.choice(choices(rest))
+        said = rng.choice(ways) if len(ways) > 1 else ways[0]
+        if name == "free":  # nothing lists the values: what the user says is the value
+            return said, said
+        return said, int(choice) if name == "enumint" else choice
     if name == "bool":
         yes, no = rest.split(",")
         value = rng.random() < 0.5
-        return (yes if value else no), value
+        ways = (yes if value else no).split("/")
+        return rng.choice(ways) if len(ways) > 1 else ways[0], value
     if name == "onoff":
         value = rng.random() < 0.5
         return ("on" if value else "off"), value
@@ -239,7 +276,16 @@ def sample(words: w.Words, kind: str) -> tuple[str, Any]:
 
 
 def fill(words: w.Words, text: str, spoken: dict[str, str]) -> str:
-    """Replace ``{slot}`` by what the user said, and ``{kind}`` by a fresh value."""
+    """Replace ``{slot}`` by what the user said, and ``{kind}`` by a fresh value.
+
+    Where nothing is said for a slot (the "no" of ``bool:every day,``), no gap is left.
+    """
+    silent = ["{" + slot + "}" for slot, said in spoken.items() if not said and "{" + slot + "}" in text]
+    if silent:
+        for slot in silent:
+            text = text.replace(slot, "")
+        text = re.sub(r"[ ,]+(?=[,.?!;:])", "", re.sub(r" {2,}", " ", text)).lstrip(" ,;:").rstrip(" ,")
+        text = text[:1].upper() + text[1:]
 
     def value(match: re.Match[str]) -> str:
         key = match.group(1)
@@ -259,9 +305,9 @@ def schema_of(rng: random.Random, kind: str) -> dict[str, Any]:
     if name in ("int", "Nint"):
         return {"type": "integer"}
     if name == "enumint":
-        return {"type": "integer", "enum": [int(x) for x in rest.split(",")]}
+        return {"type": "integer", "enum": [int(value) for value, _ in choices(rest)]}
     if name == "enum":
-        return {"type": "string", "enum": rest.split(",")}
+        return {"type": "string", "enum": [value for value, _ in choices(rest)]}
     if name in ("bool", "onoff"):
         return {"type": "boolean"}
     if name == "list":
@@ -302,8 +348,11 @@ class Tool:
         for slot, (spellings, kind, required) in source.params.items():
             if not required and rng.random() < 0.6:
                 continue
-            if kind.startswith("enum:") and not required and rng.random() < 0.3:
-                kind = kind.replace("enum:", "free:")
+            if kind.startswith("enum:") and "~" not in kind:
+                if not required and rng.random() < 0.3:
+                    kind = kind.replace("enum:", "free:")
+                elif words.strange(0.35):
+                    kind = coded(words, kind, slot)
             if kind == "N" and whole:
                 kind = "Nint"
             # Parameters in parallel spellings (a/b, left/right, from/to) use the same column.
@@ -347,10 +396,13 @@ class Tool:
         for slot, kind in self.kinds.items():
             if slot in self.required or rng.random() < 0.6:
                 spoken[slot], values[slot] = sample(words, kind)
+                if not spoken[slot] and slot not in self.required:  # not said and not needed: not given
+                    del spoken[slot], values[slot]
         ask = rng.choice(self.source.asks)
         begins = re.match(r"\{(\w+)\}", ask)
-        if begins and self.kinds.get(begins.group(1), "").startswith("bool:"):
-            first = spoken[begins.group(1)]
+        first = spoken.get(begins.group(1), "") if begins else ""
+        kind = self.kinds[begins.group(1)] if begins and first else ""
+        if begins and (kind.startswith("bool:") or (kind.startswith("enum:") and words.strange(0.7))):
             ask = first[:1].upper() + first[1:] + ask[begins.end() :]
         for slot in spoken:
             if slot not in self.required:
@@ -361,7 +413,7 @@ class Tool:
             request = Request(fill(words, ask, spoken), self.arguments(values), spoken)
             last = [spoken[slot] for slot in spoken if self.kinds[slot] in OPEN]
             request.open_end = any(request.text.rstrip(".?!").endswith(value.rstrip(".?!")) for value in last)
-            request.value_first = request.text.startswith(tuple(spoken.values()) or "\0")
+            request.value_first = request.text.startswith(tuple(filter(None, spoken.values())) or "\0")
             return [self.finish(request)]
         slot = self.joinable() or ""
         many = [sample(words, self.kinds[slot]) for _ in range(joined)]
@@ -414,7 +466,7 @@ class Tool:
         if draw < 0.1:
             message = rng.choice(
                 ["timeout", "permission denied", "server error", "network is down", "no connection", "not allowed", "out of service",
-                 f"{rng.choice(list(request.spoken.values()) or ['it'])} not found", f"no such {words.noun()}", f"unknown {words.noun()}",
+                 f"{rng.choice(list(filter(None, request.spoken.values())) or ['it'])} not found", f"no such {words.noun()}", f"unknown {words.noun()}",
                  f"the {words.noun()} is {words.of(w.ADJECTIVES)}", f"error {rng.randint(100, 599)}", "bad request", "try again later",
                  f"{words.noun()} {rng.choice(['is missing', 'failed', 'is broken', 'is closed', 'not available'])}"]
             )  # fmt: skip

@@ -9,16 +9,7 @@ from . import words as w
 from .frames import FRAMES, frame_skill
 from .more_frames import MORE_FRAMES
 from .skills import Skill, skill
-
-
-def names_of(words: w.Words, *parts: str) -> str:
-    """Function names made of words, in different styles."""
-    rng = words.rng
-    clean = [p.replace(" ", "_").lower() for p in parts]
-    snake = "_".join(clean)
-    camel = clean[0] + "".join(x.capitalize() for p in clean[1:] for x in p.split("_"))
-    return rng.choice([snake, snake, snake, camel, clean[-1] if rng.random() < 0.4 else snake])
-
+from .words import names_of
 
 # Everyday questions for some properties.
 NATURAL = {
@@ -158,6 +149,18 @@ def action_skill(words: w.Words, verb: str | None = None, thing: str | None = No
             ),
             (f"{unit}|amount|n", "int:1:60", f"for {{{unit}}} {unit}"),
             (f"{q}|is_{q}", f"bool:so that it is {q},so that it is not {q}", f"{{{q}}}"),
+            (f"is_{q}|{q}|make_{q}", f"bool:so that it is {q}/and make it {q}/and it must be {q},", f"{{is_{q}}}"),
+            (f"with_{r}|{r}|{r}_too", f"bool:with {r}/and the {r}/with a {r}/together with the {r},", f"{{with_{r}}}"),
+            (
+                "is_daily|every_day|daily|repeat",
+                "bool:every day/each day/daily/day by day,/only once/once",
+                "{is_daily}",
+            ),
+            (
+                "is_urgent|urgent|right_away|fast",
+                "bool:at once/right away/as fast as you can/immediately,",
+                "{is_urgent}",
+            ),
         ]
     name_spellings = f"{o}|name|{o}_name|{o}_id|target|id"
     with_name = rng.random() < 0.7

@@ -396,3 +396,12 @@ class Words:
                 f"{self.verb().capitalize()} {one}",
             ]
         )
+
+
+def names_of(words: Words, *parts: str) -> str:
+    """Function names made of words, in different styles."""
+    rng = words.rng
+    clean = [p.replace(" ", "_").lower() for p in parts]
+    snake = "_".join(clean)
+    camel = clean[0] + "".join(x.capitalize() for p in clean[1:] for x in p.split("_"))
+    return rng.choice([snake, snake, snake, camel, clean[-1] if rng.random() < 0.4 else snake])
