@@ -100,7 +100,7 @@ def measure_skill(
     key = f"{slot}|name|{slot}_name|which|{slot}_id|what|item"
     verb = rng.choice(["get", "find", "measure", "check", "tell", "query"])
     names = " ".join(
-        [w.names_of(words, verb, e, name), w.names_of(words, e, name), w.names_of(words, name, "of", e), w.names_of(words, name),
+        [f"{slot}_{name}".lower(), w.names_of(words, verb, e, name), w.names_of(words, e, name), w.names_of(words, name, "of", e), w.names_of(words, name),
          w.names_of(words, verb, name), w.names_of(words, rng.choice(["measure", "lookup", "about"]), e)]
     )  # fmt: skip
     an = "an" if e[0] in "aeiou" else "a"

@@ -129,11 +129,12 @@ def coded(words: w.Words, kind: str, slot: str) -> str:
     values = kind.partition(":")[2].split(",")
     if not all(re.fullmatch(r"[^\W\d_]{2,}([ -][^\W\d_]+)*", value) for value in values):
         return kind
-    style = words.rng.choice(
-        [str.upper, str.upper, str.capitalize, lambda v: v[:3], lambda v: v[:3], lambda v: v[:3].upper(), lambda v: v[:3].capitalize(), lambda v: v[:4],
-         lambda v: "".join(part[0] for part in v.split()).upper(), lambda v: "".join(part[0] for part in v.split()), lambda v: v[0].upper(),
-         lambda v: f"{slot}_{v}", lambda v: f"{slot}_{v}".upper(), lambda v: f"{v}_{slot}"]
-    )  # fmt: skip
+    styles: list[Callable[[str], str]] = [
+        str.upper, str.upper, str.capitalize, lambda v: v[:3], lambda v: v[:3], lambda v: v[:3].upper(), lambda v: v[:3].capitalize(), lambda v: v[:4],
+        lambda v: "".join(part[0] for part in v.split()).upper(), lambda v: "".join(part[0] for part in v.split()), lambda v: v[0].upper(),
+        lambda v: f"{slot}_{v}", lambda v: f"{slot}_{v}".upper(), lambda v: f"{v}_{slot}",
+    ]  # fmt: skip
+    style = words.rng.choice(styles)
     codes = [style(value).strip().replace(" ", "_") for value in values]
     if len({code.lower() for code in codes}) < len(values):
         return kind

@@ -39,7 +39,9 @@ def check(tool: Tool, request: Request) -> None:
     for value in filter(None, request.spoken.values()):  # what is left was written by hand
         request.text = request.text.replace(value, "X")
     assert not re.search(r"  |[{}<>]|^[ ,]| [.,?!]|,[.,?!]|[ ,]$", request.text), request.text
-    assert not re.search(r"[{}<>]", tool.function["description"] + request.answer.partition(": ")[0]), request.answer
+    assert not re.search(r"[{}<>]", f"{tool.function['description']} {request.answer.partition(': ')[0]}"), (
+        request.answer
+    )
 
 
 @given(seeds)
@@ -58,7 +60,7 @@ def test_an_enum_is_said_in_other_words_and_given_as_the_schema_has_it(seed: int
     tool = Tool(words, source)
     request = tool.request()[0]
     (argument,) = request.arguments.values()
-    assert tool.function["parameters"]["properties"][tool.spelling["day"]]["enum"] == ["Fri", "Sat"]
+    assert '"enum": ["Fri", "Sat"]' in json.dumps(tool.function)
     assert request.text == f"Plan it on {request.spoken['day']}."
     assert request.spoken["day"] in table[argument]
 
