@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from . import skills
 from . import words as w
 from .daily_skills import DAILY
+from .home_skills import HOME
 from .measures import MEASURES, measure_skill, measures, same_quantity
 from .more_skills import MORE
 from .offered import (
@@ -35,6 +36,7 @@ from .procedural import (
     procedural,
 )
 from .skills import Skill
+from .work_skills import WORK
 
 # ---------------------------------------------------------------------------------------------------- small talk
 
@@ -455,7 +457,7 @@ def family(words: w.Words, pool: list[Skill]) -> list[Dialogue]:
 def training_families(seed: int, pieces: Sequence[str] = ()) -> Iterator[list[Dialogue]]:
     """An endless stream of training families. Of ``pieces``, if there are any, some of the unseen words are made."""
     words = w.Words(random.Random(seed), pieces=pieces)
-    pool = skills.TRAIN + MORE + DAILY + 3 * skills.TRAIN[:1]  # the weather is what everybody tries first
+    pool = skills.TRAIN + MORE + DAILY + HOME + WORK + 3 * skills.TRAIN[:1]  # the weather is what everybody tries first
     while True:
         yield family(words, pool)
 

@@ -7,14 +7,33 @@ import random
 import re
 from collections.abc import Iterator
 from itertools import combinations, islice
+from pathlib import Path
 
+import pytest
+from examples.pocket import skills
 from examples.pocket import words as w
+from examples.pocket.daily_skills import DAILY
 from examples.pocket.data import evaluation_dialogues, offer, training_families
 from examples.pocket.grading import Reply as Written
 from examples.pocket.grading import parse_calls, valid
+from examples.pocket.home_skills import HOME
 from examples.pocket.measures import MEASURES, measure_skill, measures
-from examples.pocket.offered import Request, Tool, choices, coded, fill, same, sample, twins
-from examples.pocket.skills import skill
+from examples.pocket.more_skills import MORE
+from examples.pocket.offered import (
+    NEAR,
+    TWINS,
+    Request,
+    Tool,
+    choices,
+    coded,
+    fill,
+    rivals,
+    same,
+    sample,
+    twins,
+)
+from examples.pocket.skills import Skill, skill
+from examples.pocket.work_skills import WORK
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,3 +167,49 @@ def test_quantities_and_said_forms_stand_in_training_and_not_in_the_evaluation()
         for tool in dialogue["tools"]:
             for schema in tool["function"]["parameters"]["properties"].values():
                 assert not {"Mon", "P1", "XL"} & set(schema.get("enum", []))
+
+
+NEW = HOME + WORK
+KNOWN = skills.TRAIN + MORE + DAILY + NEW
+
+
+@pytest.mark.parametrize("source", NEW, ids=lambda source: str(source.names[0]))
+def test_every_everyday_tool_makes_calls_that_fit_its_schema(source: Skill) -> None:
+    needed = {slot for slot, (_, _, required) in source.params.items() if required}
+    for ask in source.asks:
+        assert needed <= set(re.findall(r"\{(\w+)\}", ask)), ask
+    for slot, lacking in source.missing.items():
+        for ask in lacking:
+            assert set(re.findall(r"\{(\w+)\}", ask)) == needed - {slot}, ask
+    assert min(len(source.names), len(source.asks) - 2, len(source.about) + 1) >= 3
+    for seed in range(4):
+        tool = Tool(w.Words(random.Random(seed)), source)
+        coded_slots = {slot: dict(choices(kind.partition(":")[2])) for slot, kind in tool.kinds.items() if "~" in kind}
+        for request in requests(tool, 6):
+            for slot, table in coded_slots.items():
+                assert request.spoken[slot] in table[str(request.arguments[tool.spelling[slot]])]
+            check(tool, request)
+
+
+def test_no_tool_that_measures_is_learnt() -> None:
+    held_out = {name for source in skills.HELD_OUT for name in source.names}
+    for file, measuring in (("evaluation_tasks", "unseen"), ("reader_tries", "")):
+        tasks = json.loads((Path(w.__file__).parent / f"{file}.json").read_text(encoding="utf-8"))
+        chosen = [task for task in tasks if str(task["id"]).startswith(measuring)]
+        held_out |= {tool["function"]["name"] for task in chosen for tool in task["tools"]}
+    assert len(held_out) > 60
+    assert not held_out & {name for source in NEW for name in source.names}
+
+
+def test_tools_are_told_apart_by_names_that_exist() -> None:
+    names = [source.names[0] for source in KNOWN]
+    assert len(names) == len(set(names))
+    near = set(" ".join(NEAR).replace(":", "").split())
+    assert near <= set(names)
+    assert set().union(*TWINS) <= {*names, *(source.names[0] for source in skills.HELD_OUT)}
+    assert {source.names[0] for source in NEW} <= near  # each has tools that are like it
+    table = dict(zip(names, KNOWN, strict=True))
+    assert rivals(table["lamp_color"], table["set_light"])
+    assert not twins(table["lamp_color"], table["set_light"])
+    assert twins(table["skip_song"], table["play_music"])
+    assert not rivals(table["weather"], table["set_timer"])
