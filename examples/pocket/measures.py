@@ -134,12 +134,11 @@ def measure_skill(
     )
     how = rng.choice(hows) if hows else ""
     missing = (
-        f"How {how} is it?|Tell me how {how} it is.|How {how} is that?"
-        if how
-        else measure.asks.split("|")[0].replace("X", "it")
-    )
+        f"How {how} is it?|Tell me how {how} it is.|How {how} is that?" if how else measure.asks.split("|")[0].replace("X", "it")
+    )  # fmt: skip
     if kind != "object":
-        missing += f"|What is the {q} of the {e}?" + (f"|How {how} is the {e}?" if how else "")
+        of_thing = f"What is the {q} of the {e}?" + (f"|How {how} is the {e}?" if how else "")
+        missing = of_thing if named else f"{missing}|{of_thing}"
     follow = f"And {{{slot}}}?|What about {{{slot}}}?" + (f"|And how {how} is {{{slot}}}?" if how else "")
     if kind == "object":
         follow = follow.replace("{", "the {")
