@@ -25,16 +25,13 @@ from .offered import (
     Message,
     Request,
     Tool,
-    alike,
-    rivals,
-    same,
-    twins,
 )
 from .procedural import (
     action_skill,
     lookup_skill,
     procedural,
 )
+from .rivals import alike, rivals, same, twins
 from .skills import Skill
 from .work_skills import WORK
 

@@ -21,8 +21,8 @@ from examples.pocket.export import SHIPPED
 from examples.pocket.grading import Case, Reply, cases, parse_calls, right, valid
 from examples.pocket.model import Pocket, Shape
 from examples.pocket.more_skills import MORE
-from examples.pocket.offered import rivals, twins
 from examples.pocket.optimizer import orthogonal
+from examples.pocket.rivals import rivals, twins
 from examples.pocket.tokenizer import letter_pieces
 from examples.pocket.train import Recipe, load_weights, train
 from hypothesis import given, settings

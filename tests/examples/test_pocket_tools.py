@@ -20,18 +20,14 @@ from examples.pocket.home_skills import HOME
 from examples.pocket.measures import MEASURES, measure_skill, measures
 from examples.pocket.more_skills import MORE
 from examples.pocket.offered import (
-    NEAR,
-    TWINS,
     Request,
     Tool,
     choices,
     coded,
     fill,
-    rivals,
-    same,
     sample,
-    twins,
 )
+from examples.pocket.rivals import NEAR, TWINS, rivals, same, twins
 from examples.pocket.skills import Skill, skill
 from examples.pocket.work_skills import WORK
 from hypothesis import given
