@@ -16,20 +16,19 @@ import torch
 from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
-from .model import Pocket, Shape, llama_config
+from .model import llama_config
 from .tokenizer import CONTEXT, END, END_OF_TEXT
-from .train import load_weights
+from .train import load_model
 
 HERE = Path(__file__).resolve().parent
 SHIPPED = HERE.parents[1] / "backends/ambidex_backends/local/pocket"
 
 
-def export(tokenizer_folder: Path, checkpoint: Path, out: Path, layers: int = 6, kind: str = "average") -> None:
+def export(tokenizer_folder: Path, checkpoint: Path, out: Path, kind: str = "average") -> None:
     """Export ``checkpoint``, its averaged weights or with ``kind`` "weights" its last ones, into ``out``."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
     tokenizer.chat_template = (HERE / "chat_template.jinja").read_text(encoding="utf-8")
-    model = Pocket(Shape(len(tokenizer), layers=layers))
-    load_weights(checkpoint, model, kind)
+    model = load_model(checkpoint, kind)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out)
     end, pad = (tokenizer.get_vocab()[token] for token in (END, END_OF_TEXT))
@@ -57,7 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     made = options.run / "tokenizer"  # missing where a run went on from the model in the box
     checkpoint = options.run / options.stage / "checkpoint.safetensors"
-    export(made if made.is_dir() else SHIPPED, checkpoint, options.out, kind=options.kind)
+    export(made if made.is_dir() else SHIPPED, checkpoint, options.out, options.kind)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from .finetune import SEED, finetune
 from .model import Pocket, Shape
 from .pretrain import pretrain
 from .tokenizer import train_tokenizer
-from .train import Recipe, load_weights
+from .train import Recipe, load_model, weights_of
 
 TEMPLATE = Path(__file__).resolve().parent / "chat_template.jinja"
 
@@ -52,7 +52,7 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     add("--seed", type=int, default=SEED, help="another one for every time you go on: other dialogues")
     add("--pretrain-tokens", type=int, default=3_000_000)
     add("--tokenizer-dialogues", type=int, default=12_000)
-    add("--layers", type=int, default=6)
+    add("--layers", type=int, default=8, help="with --go-on, those that the model in the box has not are added")
     add("--per-skill", type=int, default=100, help="held-out dialogues of each skill in the evaluation; 0: tasks only")
     add("--eager", action="store_true", help="do not compile the model: slower, but no C++ compiler is needed")
     add("--threads", type=int, default=2)
@@ -69,19 +69,23 @@ def main() -> None:
 
     words = SHIPPED if options.go_on else out / "tokenizer"
     tokenizer = make_tokenizer(words, options.tokenizer_dialogues)
-    model = Pocket(Shape(len(tokenizer), layers=options.layers))
+    if options.go_on:
+        model = load_model(SHIPPED / "model.safetensors")
+        model.grow(max(0, options.layers - model.shape.layers))
+    else:
+        model = Pocket(Shape(len(tokenizer), layers=options.layers))
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens in the vocabulary",
         flush=True,
     )
     if not options.go_on:
         pretrain(model, tokenizer, base.parent, options.pretrain_tokens, not options.eager)
-        export(words, base, out / "pretrained", options.layers)
+        export(words, base, out / "pretrained")
         print(f"pretraining done: {out / 'pretrained'}", flush=True)
-    load_weights(SHIPPED / "model.safetensors" if options.go_on else base, model)
+        model.load_state_dict(weights_of(base))
     recipe = Recipe(rate=options.rate, decay_share=options.decay, seed=options.seed, minutes=options.minutes)
     finetune(model, tokenizer, tuned.parent, options.tokens, recipe, not options.eager)
-    export(words, tuned, out / "pocket", options.layers)
+    export(words, tuned, out / "pocket")
     print(f"fine-tuning done: {out / 'pocket'}", flush=True)
     report = evaluate(str(out / "pocket"), options.per_skill)
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -23,7 +23,7 @@ class Shape:
     vocabulary: int
     width: int = 256
     inner: int = 640
-    layers: int = 6
+    layers: int = 8
     heads: int = 8
     theta: float = 10000.0
     epsilon: float = 1e-6

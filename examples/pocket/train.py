@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .dataset import Rows
-from .model import Pocket
+from .model import Pocket, Shape
 from .optimizer import Muon
 
 
@@ -74,11 +74,22 @@ def save_checkpoint(
     (folder / "checkpoint.new").replace(folder / "checkpoint.safetensors")
 
 
-def load_weights(file: Path, model: Pocket, kind: str = "average") -> None:
-    """The weights of a checkpoint (``kind`` "average" or "weights") or of a model file, into ``model``."""
+def weights_of(file: Path, kind: str = "average") -> dict[str, Tensor]:
+    """The weights of a checkpoint (``kind`` "average" or "weights") or of a model file, by name."""
     table = load_file(file)
     chosen = {name.removeprefix(f"{kind}."): value for name, value in table.items() if name.startswith(f"{kind}.")}
-    model.load_state_dict({name: value.float() for name, value in (chosen or table).items()})
+    return {name: value.float() for name, value in (chosen or table).items()}
+
+
+def load_model(file: Path, kind: str = "average") -> Pocket:
+    """The model of a checkpoint or of a model file, with as many layers as stand there."""
+    weights = weights_of(file, kind)
+    vocabulary, width = weights["model.embed_tokens.weight"].shape
+    inner = weights["model.layers.0.mlp.gate_proj.weight"].shape[0]
+    layers = sum(name.endswith("gate_proj.weight") for name in weights)
+    model = Pocket(Shape(vocabulary, width, inner, layers))
+    model.load_state_dict(weights)
+    return model
 
 
 def train(
@@ -90,7 +101,7 @@ def train(
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     file = folder / "checkpoint.safetensors"
     if file.exists():
-        load_weights(file, model, "weights")
+        model.load_state_dict(weights_of(file, "weights"))
         table = load_file(file)
         average = {name: table[f"average.{name}"] for name in average}
         optimizer.load({name[10:]: value for name, value in table.items() if name.startswith("optimizer.")})

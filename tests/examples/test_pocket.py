@@ -24,7 +24,7 @@ from examples.pocket.more_skills import MORE
 from examples.pocket.optimizer import orthogonal
 from examples.pocket.rivals import rivals, twins
 from examples.pocket.tokenizer import letter_pieces
-from examples.pocket.train import Recipe, load_weights, train
+from examples.pocket.train import Recipe, load_model, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -51,8 +51,7 @@ def tensors(rows: Rows) -> tuple[torch.Tensor, ...]:
 
 
 def test_the_model_written_out_is_the_one_that_transformers_runs() -> None:
-    ours = Pocket(Shape(2304))
-    load_weights(SHIPPED / "model.safetensors", ours)
+    ours = load_model(SHIPPED / "model.safetensors")
     theirs = AutoModelForCausalLM.from_pretrained(SHIPPED, dtype=torch.float32)
     ids = torch.randint(0, 2304, (2, 60), generator=torch.Generator().manual_seed(1))
     position, nothing = torch.arange(60).expand(2, -1), torch.zeros_like(ids)
@@ -68,6 +67,8 @@ def test_new_layers_change_nothing_before_they_are_trained() -> None:
     nothing = torch.zeros_like(ids)
     with torch.inference_mode():
         before = model(ids, ids, nothing, nothing)
+        model.grow(0)
+        assert len(model.model.layers) == 3
         model.grow(2)
         assert len(model.model.layers) == 5
         torch.testing.assert_close(model(ids, ids, nothing, nothing), before)
