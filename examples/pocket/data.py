@@ -2,8 +2,8 @@
 
 Everything is generated; no third-party text is used. A dialogue is a plain dictionary
 ``{"messages": [...], "tools": [...], "skill": "..."}`` in the usual chat format, so that the chat template decides
-how it is written down. Two kinds of tools occur: the hand-written everyday ones of ``skills.py`` and procedural ones
-made from drawn words ("Get the wingspan of a zorple."), which are different in every dialogue.
+how it is written down. Two kinds of tools occur: hand-written everyday ones (``skills.py`` and its like) and procedural ones
+made from drawn words ("Get the wingspan of a zorple.", ``procedural.py``), which are new in every family.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import skills
 from . import words as w
 from .daily_skills import DAILY
 from .home_skills import HOME
-from .measures import MEASURES, measure_skill, measures, same_quantity
+from .measures import is_quantity, measure_skill, measures
 from .more_skills import MORE
 from .offered import (
     SORRY,
@@ -271,7 +271,7 @@ def near_miss(words: w.Words, tools: list[Tool]) -> str | None:
         return None
     kind, does, thing = rng.choice(known)
     make = lookup_skill if kind == "lookup" else action_skill
-    if any(same_quantity(does, measure.names.split("|")[0]) for measure in MEASURES) and words.strange(0.7):
+    if is_quantity(does) and words.strange(0.7):
         other = measure_skill(words, None, thing, named=rng.random() < 0.5)
     elif rng.random() < 0.6:
         other = make(words, None, thing, named=rng.random() < 0.5)

@@ -52,11 +52,25 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     add("--seed", type=int, default=SEED, help="another one for every time you go on: other dialogues")
     add("--pretrain-tokens", type=int, default=3_000_000)
     add("--tokenizer-dialogues", type=int, default=12_000)
-    add("--layers", type=int, default=8, help="with --go-on, those that the model in the box has not are added")
+    add("--layers", type=int, help="8 from nothing; with --go-on those of the model in the box, or more of them")
     add("--per-skill", type=int, default=100, help="held-out dialogues of each skill in the evaluation; 0: tasks only")
     add("--eager", action="store_true", help="do not compile the model: slower, but no C++ compiler is needed")
     add("--threads", type=int, default=2)
     return parser.parse_args()
+
+
+def begin(options: argparse.Namespace, vocabulary: int, checkpoint: Path) -> Pocket:
+    """The model to train: that of ``checkpoint`` if a run has stopped there, else the one in the box or a new one."""
+    if checkpoint.exists():
+        return load_model(checkpoint, "weights")
+    if not options.go_on:
+        return Pocket(Shape(vocabulary, layers=options.layers or Shape(vocabulary).layers))
+    model = load_model(SHIPPED / "model.safetensors")
+    have = model.shape.layers
+    if not have <= (options.layers or have) <= 2 * have:
+        raise SystemExit(f"--layers {options.layers}: the model in the box has {have}; it may get up to as many more.")
+    model.grow((options.layers or have) - have)
+    return model
 
 
 def main() -> None:
@@ -69,11 +83,7 @@ def main() -> None:
 
     words = SHIPPED if options.go_on else out / "tokenizer"
     tokenizer = make_tokenizer(words, options.tokenizer_dialogues)
-    if options.go_on:
-        model = load_model(SHIPPED / "model.safetensors")
-        model.grow(max(0, options.layers - model.shape.layers))
-    else:
-        model = Pocket(Shape(len(tokenizer), layers=options.layers))
+    model = begin(options, len(tokenizer), tuned if tuned.exists() else base)
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens in the vocabulary",
         flush=True,

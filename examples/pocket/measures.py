@@ -23,6 +23,11 @@ class Measure:
     kinds: str = "thing thing thing object object code title"
     rivals: str = ""  # hand-written tools that could serve the same requests
 
+    @property
+    def learnt(self) -> list[str]:
+        """The names that training uses: those whose words are on its side of the split."""
+        return [name for name in self.names.split("|")[:2] if not any(map(w.is_held_out, name.split("_")))]
+
 
 MEASURES = [
     Measure("length", "long|long|long|short", "meters|cm|km|feet"),
@@ -33,7 +38,7 @@ MEASURES = [
     Measure("depth", "deep|deep|deep|shallow", "meters|cm|feet"),
     Measure("distance", "far|far away|far off|far from here", "km|miles|meters", "How far is it to X?|How far is the way to X?|Is it far to X?|How many kilometers is it to X?", "thing city city object"),
     Measure("price|cost|fee", "expensive|expensive|cheap|costly", "euros|dollars|EUR", "How much is X?|How much is X?|What does X cost?|How much does X cost?|What must I pay for X?|How much do you want for X?|How much money do I need for X?"),
-    Measure("temperature", "warm|hot|cold|cool", "degrees|°C", "", "thing thing object object city label"),
+    Measure("temperature", "warm|hot|cold|cool", "degrees|°C", "", "thing thing object object city label", "weather"),
     Measure("width|breadth", "wide|wide|broad|narrow", "meters|cm|mm"),
     Measure("brightness", "bright|bright|dark|dim", "lux|percent|lumen"),
     Measure("population", "", "people|million", "How many people live in X?|How many people live in X?|Do many people live in X?|How many live in X?|How many people are at home in X?|How many people has X got?", "thing city city"),
@@ -51,7 +56,7 @@ MEASURES = [
     Measure("difficulty", "difficult|easy|tricky", "points"),
     Measure("sweetness|sugar_content", "sweet|sweet|sugary", "grams|percent"),
     Measure("sharpness", "sharp|blunt"),
-    Measure("occupancy|fill_level", "full|full|crowded|empty", "percent", "", "thing object label city"),
+    Measure("occupancy|fill_level", "full|full|crowded|empty", "percent", "", "thing object label city", "traffic"),
     Measure("salary|income|wage", "", "euros|dollars", "How much does X earn?|What does X earn?|How much does X get a month?|How much does X make a year?|How well is X paid?", "person full full"),
     Measure("cleanliness|purity", "clean|clean|dirty|pure", "percent|points"),
     Measure("danger|risk_level", "dangerous|dangerous|safe|risky", "points"),
@@ -69,7 +74,8 @@ MEASURES = [
     Measure("reach|audience", "well known|famous", "people|million", "How many people know X?|Who knows X? How many are they?"),
 ]  # fmt: skip
 
-_NUMBER = {name: number for number, measure in enumerate(MEASURES) for name in measure.names.split("|")}
+LEARNT = [number for number, measure in enumerate(MEASURES) if measure.learnt]
+_NUMBER = {name.replace("_", " "): number for number, one in enumerate(MEASURES) for name in one.names.split("|")}
 
 ASKS = (
     "How {h} is X?|How {h} is X?|How {h} is X?|How {h} is X now?|How {h} is X really?|Tell me how {h} X is.|Do you know how {h} X is?|"
@@ -84,14 +90,19 @@ def same_quantity(one: str, other: str) -> bool:
     return one == other or _NUMBER.get(one, -1) == _NUMBER.get(other, -2)
 
 
+def is_quantity(name: str) -> bool:
+    """Whether it is in the table."""
+    return name in _NUMBER
+
+
 def measure_skill(
     words: w.Words, number: int | None = None, thing: str | None = None, named: bool = False, kind: str | None = None
 ) -> Skill:
     """A tool for the quantity ``number`` of a thing. With ``named`` every request says which kind of thing it is about."""
     rng = words.rng
-    number = rng.randrange(len(MEASURES)) if number is None else number
+    number = rng.choice(LEARNT) if number is None else number
     measure, e = MEASURES[number], thing or words.noun()
-    name = rng.choice(measure.names.split("|")[:2])
+    name = rng.choice(measure.learnt)
     q = name.replace("_", " ")
     kind = kind or rng.choice(measure.kinds.split())
     if named and kind == "object":
@@ -156,7 +167,7 @@ def measures(words: w.Words, count: int) -> list[Skill]:
     """``count`` tools that are easily taken for each other: quantities of one thing, or one quantity of several things."""
     rng = words.rng
     if rng.random() < 0.25:
-        number = rng.randrange(len(MEASURES))
+        number = rng.choice(LEARNT)
         return [measure_skill(words, number, thing, True) for thing in {words.noun(): 0 for _ in range(count)}]
     e, kind = words.noun(), rng.choice(["thing", "thing", "object", "object", "code", "title"])
-    return [measure_skill(words, number, e, False, kind) for number in rng.sample(range(len(MEASURES)), count)]
+    return [measure_skill(words, number, e, False, kind) for number in rng.sample(LEARNT, count)]

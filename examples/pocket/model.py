@@ -151,7 +151,11 @@ class Pocket(nn.Module):
         return functional.linear(vectors, self.model.embed_tokens.weight)
 
     def grow(self, layers: int) -> None:
-        """Add layers that change nothing until they are trained: what they add is zero at first."""
+        """Add at most as many layers as there are, which change nothing until they are trained: they add zero at first."""
+        if layers > len(self.model.layers):
+            raise ValueError(
+                f"{layers} layers more than {len(self.model.layers)}: they are put between those, one for each."
+            )
         for number in range(layers):
             layer = Layer(self.shape)
             for name, parameter in layer.named_parameters():

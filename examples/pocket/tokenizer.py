@@ -31,7 +31,7 @@ PIECES = "|".join(
         r'"\}\}',
         r"\}\}",
         r"\): ",
-        r"\) - ",
+        r"\n# ",  # before the description of a tool
         r": ",
         r", ",
         r"\p{Lu}?\p{Ll}+",  # a word, cut at camelCase borders

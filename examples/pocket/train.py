@@ -82,7 +82,7 @@ def weights_of(file: Path, kind: str = "average") -> dict[str, Tensor]:
 
 
 def load_model(file: Path, kind: str = "average") -> Pocket:
-    """The model of a checkpoint or of a model file, with as many layers as stand there."""
+    """The model of a checkpoint or of a model file, of the sizes that stand there (and heads of Pocket's number)."""
     weights = weights_of(file, kind)
     vocabulary, width = weights["model.embed_tokens.weight"].shape
     inner = weights["model.layers.0.mlp.gate_proj.weight"].shape[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from argparse import Namespace
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from examples.pocket.data import offer, training_families
 from examples.pocket.dataset import Encoder, Rows, pack, render
 from examples.pocket.export import SHIPPED
 from examples.pocket.grading import Case, Reply, cases, parse_calls, right, valid
+from examples.pocket.make import begin
 from examples.pocket.model import Pocket, Shape
 from examples.pocket.more_skills import MORE
-from examples.pocket.optimizer import orthogonal
+from examples.pocket.optimizer import Muon, orthogonal
 from examples.pocket.rivals import rivals, twins
 from examples.pocket.tokenizer import letter_pieces
-from examples.pocket.train import Recipe, load_model, train
+from examples.pocket.train import Progress, Recipe, load_model, save_checkpoint, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -72,6 +74,31 @@ def test_new_layers_change_nothing_before_they_are_trained() -> None:
         model.grow(2)
         assert len(model.model.layers) == 5
         torch.testing.assert_close(model(ids, ids, nothing, nothing), before)
+
+
+def test_more_layers_than_there_are_gaps_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 layers more than 2"):
+        Pocket(Shape(100, layers=2)).grow(3)
+
+
+def test_going_on_begins_with_the_model_in_the_box_or_with_what_has_stopped(tmp_path: Path) -> None:
+    checkpoint, shipped = tmp_path / "checkpoint.safetensors", load_model(SHIPPED / "model.safetensors")
+    have = shipped.shape.layers
+
+    def begun(**options: Any) -> Pocket:
+        return begin(Namespace(**options), shipped.shape.vocabulary, checkpoint)
+
+    assert begun(go_on=True, layers=None).shape == shipped.shape
+    assert begun(go_on=True, layers=have + 1).shape.layers == have + 1
+    assert begun(go_on=False, layers=3).shape.layers == 3
+    for layers in (have - 1, 2 * have + 1):
+        with pytest.raises(SystemExit, match=f"has {have}"):
+            begun(go_on=True, layers=layers)
+    stopped = Pocket(Shape(shipped.shape.vocabulary, layers=2), seed=3)
+    average = {name: value.detach().clone() for name, value in stopped.named_parameters()}
+    save_checkpoint(tmp_path, stopped, average, Muon(stopped), Progress())
+    for name, value in begun(go_on=True, layers=None).named_parameters():
+        assert torch.equal(value, dict(stopped.named_parameters())[name])
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -14,10 +14,12 @@ from examples.pocket import skills
 from examples.pocket import words as w
 from examples.pocket.daily_skills import DAILY
 from examples.pocket.data import evaluation_dialogues, offer, training_families
+from examples.pocket.frames import FRAMES, Frame, frame_skill
 from examples.pocket.grading import Reply as Written
 from examples.pocket.grading import parse_calls, valid
 from examples.pocket.home_skills import HOME
-from examples.pocket.measures import MEASURES, measure_skill, measures
+from examples.pocket.measures import LEARNT, MEASURES, measure_skill, measures
+from examples.pocket.more_frames import MORE_FRAMES
 from examples.pocket.more_skills import MORE
 from examples.pocket.offered import (
     Request,
@@ -131,6 +133,14 @@ def test_a_flag_that_nothing_is_said_of_is_false_if_it_is_needed_and_missing_oth
             assert request.text in ("Wake me every day.", "Wake me daily.")
 
 
+@pytest.mark.parametrize("frame", FRAMES + MORE_FRAMES, ids=lambda frame: str(frame.names.split()[0]))
+def test_every_sentence_frame_makes_calls_that_fit_its_schema(frame: Frame) -> None:
+    for seed in range(3):
+        tool = Tool(words := w.Words(random.Random(seed)), frame_skill(words, frame))
+        for request in requests(tool, 3):
+            check(tool, request)
+
+
 @given(seeds)
 def test_quantities_are_asked_for_in_words_that_belong_to_one_of_them(seed: int) -> None:
     words = w.Words(random.Random(seed))
@@ -141,14 +151,20 @@ def test_quantities_are_asked_for_in_words_that_belong_to_one_of_them(seed: int)
         tool = Tool(words, source)
         for request in requests(tool, 2):
             check(tool, request)
-    number = seed % len(MEASURES)
+    number = LEARNT[seed % len(LEARNT)]
     for thing in ("lamp", "kite"):  # the same question, unnamed: never together
         assert same(measure_skill(words, number, "lamp"), measure_skill(words, number, thing))
     hows = [set(filter(None, measure.how.split("|"))) for measure in MEASURES]
     assert not any(one & other for one, other in combinations(hows, 2))
 
 
-def test_quantities_and_said_forms_stand_in_training_and_not_in_the_evaluation() -> None:
+@given(seeds)
+def test_quantities_keep_to_the_training_side_of_the_split(seed: int) -> None:
+    for source in measures(w.Words(random.Random(seed)), 4):
+        assert not any(map(w.is_held_out, source.parts[1].split()))
+
+
+def test_quantities_and_said_forms_stand_in_training_and_said_forms_not_in_the_evaluation() -> None:
     words = w.Words(random.Random(3))
     together = 0
     for _ in range(300):
@@ -158,7 +174,7 @@ def test_quantities_and_said_forms_stand_in_training_and_not_in_the_evaluation()
     assert together > 5
     text = json.dumps([list(family) for family in islice(training_families(11), 150)])
     assert re.search(r"How (deep|heavy|wide|bright|steep) ", text)
-    assert not twins(measure_skill(words, 0), measure_skill(words, 2))
+    assert not twins(measure_skill(words, LEARNT[0]), measure_skill(words, LEARNT[2]))
     for dialogue in evaluation_dialogues(5):
         for tool in dialogue["tools"]:
             for schema in tool["function"]["parameters"]["properties"].values():
@@ -187,7 +203,7 @@ def test_every_everyday_tool_makes_calls_that_fit_its_schema(source: Skill) -> N
             check(tool, request)
 
 
-def test_no_tool_that_measures_is_learnt() -> None:
+def test_the_newer_tools_repeat_none_that_measures() -> None:
     held_out = {name for source in skills.HELD_OUT for name in source.names}
     for file, measuring in (("evaluation_tasks", "unseen"), ("reader_tries", "")):
         tasks = json.loads((Path(w.__file__).parent / f"{file}.json").read_text(encoding="utf-8"))
