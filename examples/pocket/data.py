@@ -279,7 +279,7 @@ def near_miss(words: w.Words, tools: list[Tool]) -> str | None:
         other = make(words, does, None, named=True)
     _, new_does, new_thing = other.parts
     for tool in tools:
-        if rivals(other, tool.source) or (same(other, tool.source) and not words.held_out):
+        if rivals(other, tool.source) or same(other, tool.source):
             return None
         texts = " ".join([*tool.source.about, *tool.source.names]).lower()
         if new_does.lower() in texts and new_thing.lower() in texts:

@@ -85,7 +85,7 @@ INLINE void store_half(uint16_t *to, float value) { /* rounded to the nearest, t
     *to = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-/* 2^n times the polynomial of degree 5 with the least relative error among those that begin 1 + r: 1e-7, 2e-7 with rounding.
+/* 2^n times a polynomial of degree 5 with nearly the least relative error of those that begin 1 + r: 1e-7, 2e-7 with rounding.
    0 below e^-87. */
 INLINE vec exponential(vec x) {
     const float whole = 12582912.0f; /* 1.5 * 2^23: what is added to it becomes an integer, in the last bits */
