@@ -27,13 +27,13 @@ def absent() -> str | None:
 
 
 def write_gguf(folder: Path, kind: str, path: Path) -> Path:
-    """The Llama or Qwen 2 in `folder` as a GGUF file without a vocabulary, its matrices in the type of `kind`."""
+    """The Llama, Qwen 2 or Qwen 3 MoE in `folder` as a GGUF file without a vocabulary; matrices in the type of `kind`."""
     gguf: Any = importlib.import_module("gguf")
 
     config = json.loads((folder / "config.json").read_text("utf-8"))
     family, heads, kv_heads = config["model_type"], config["num_attention_heads"], config["num_key_value_heads"]
     head_size = config.get("head_dim") or config["hidden_size"] // heads
-    writer = gguf.GGUFWriter(path, family)
+    writer = gguf.GGUFWriter(path, family.replace("_", ""))
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
@@ -45,6 +45,12 @@ def write_gguf(folder: Path, kind: str, path: Path) -> Path:
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_tokenizer_model("no_vocab")
+    if experts := config.get("num_experts", 0):
+        writer.add_expert_count(experts)
+        writer.add_expert_used_count(config["num_experts_per_tok"])
+        writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
+        writer.add_key_length(head_size)
+        writer.add_value_length(head_size)
     wanted = gguf.GGMLQuantizationType[TYPES[kind]]
     names = {"embed_tokens": "token_embd", "norm": "output_norm"}
     inner = {
@@ -57,8 +63,14 @@ def write_gguf(folder: Path, kind: str, path: Path) -> Path:
         "mlp.down_proj": "ffn_down",
         "input_layernorm": "attn_norm",
         "post_attention_layernorm": "ffn_norm",
+        "self_attn.q_norm": "attn_q_norm",
+        "self_attn.k_norm": "attn_k_norm",
+        "mlp.gate": "ffn_gate_inp",
+        "mlp.experts.gate_proj": "ffn_gate_exps",
+        "mlp.experts.up_proj": "ffn_up_exps",
+        "mlp.experts.down_proj": "ffn_down_exps",
     }
-    for name, tensor in load_file(folder / "model.safetensors").items():
+    for name, tensor in _with_stacked_experts(load_file(folder / "model.safetensors"), experts).items():
         if name == "lm_head.weight":
             continue
         stem, _, what = name.removeprefix("model.").rpartition(".")
@@ -70,7 +82,7 @@ def write_gguf(folder: Path, kind: str, path: Path) -> Path:
         else:
             target = f"{names[stem]}.{what}"
         numbers = tensor.float().numpy()
-        if tensor.dim() == 1:
+        if tensor.dim() == 1 or stem.endswith("mlp.gate"):
             writer.add_tensor(target, numbers)
         else:
             writer.add_tensor(target, gguf.quants.quantize(numbers, wanted), raw_dtype=wanted)
@@ -120,6 +132,15 @@ class LlamaCpp:
         assert not failed
         logits = np.ctypeslib.as_array(self._library.llama_get_logits_ith(self._context, -1), shape=(self._size,))
         return int(logits.argmax())
+
+
+def _with_stacked_experts(tensors: dict[str, torch.Tensor], experts: int) -> dict[str, torch.Tensor]:
+    """The experts' matrices of a layer as one tensor each: "...mlp.experts.gate_proj.weight"."""
+    whole = {name: tensor for name, tensor in tensors.items() if ".experts." not in name}
+    for name in [name for name in tensors if ".experts.0." in name]:
+        parts = [tensors[name.replace(".experts.0.", f".experts.{index}.")] for index in range(experts)]
+        whole[name.replace(".experts.0.", ".experts.")] = torch.stack(parts)
+    return whole
 
 
 def _permuted(weight: torch.Tensor, heads: int) -> torch.Tensor:

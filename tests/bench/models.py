@@ -36,8 +36,25 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
             "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0},
         },
     ),
+    "Qwen3-MoE-1B": (
+        "qwen3_moe",
+        {
+            "vocab_size": 49152,
+            "hidden_size": 1024,
+            "moe_intermediate_size": 384,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "head_dim": 64,
+            "num_experts": 64,
+            "num_experts_per_tok": 8,
+            "norm_topk_prob": True,
+            "max_position_embeddings": 8192,
+        },
+    ),
 }
-"""Name -> kind of architecture and its settings; embeddings are tied, and nothing ends a text."""
+"""Name -> kind of architecture and its settings; embeddings are tied, and nothing ends a text. The last one is half as
+wide and a quarter as deep as Qwen3-30B-A3B, with half of its experts."""
 
 POCKET = Path(__file__).parents[2] / "backends" / "ambidex_backends" / "local" / "pocket"
 

@@ -2,7 +2,7 @@
 
 Everything here is a relative of Llama: RMS norms, rotary positions, grouped-query attention and a gated MLP, with what
 its relatives do differently: norms of queries and keys, norms after each half, biases, multipliers, soft caps, sliding
-windows, layers without positions. The source of each rule is the model's own code in transformers.
+windows, layers without positions, mixtures of experts. The source of each rule is the model's own code in transformers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 FAMILIES = {
     "llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "phi3", "gemma2", "gemma3_text", "olmo2",
+    "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe",
 }  # fmt: skip
+ALWAYS_SLIDE = {"mistral", "phi3", "mixtral", "qwen3_moe"}
+"""Families of which every layer has the window, if there is one."""
+
 GATES = {"silu": False, "swish": False, "gelu_pytorch_tanh": True}
 """The activation of the gate -> whether it is GELU."""
 
@@ -34,10 +38,29 @@ class Rope:
 
 @dataclass(frozen=True, slots=True)
 class LayerKind:
-    """How one layer attends: `window` positions back including its own (0: all), and which rope (None: none)."""
+    """How one layer attends: `window` positions back including its own (0: all), and which rope (None: none).
+
+    `mixes`: its MLP is a mixture of experts.
+    """
 
     window: int
     rope: int | None
+    mixes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """The experts of a layer: how many, how many of them for each token, and the size of their hidden layer.
+
+    The weights of the chosen ones add up to 1 if `normalised`. `shared_hidden` is the size of the hidden layer of an
+    MLP that all tokens go through beside them, 0 without one.
+    """
+
+    count: int
+    chosen: int
+    hidden: int
+    normalised: bool
+    shared_hidden: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +80,7 @@ class Architecture:
     gelu: bool
     tied: bool
     query_scale: float
+    experts: Experts | None = None
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     logits_scale: float = 1.0
@@ -75,8 +99,8 @@ class Architecture:
 
     @property
     def norms_all_heads(self) -> bool:
-        """OLMo 2 norms the queries of all heads together."""
-        return self.family == "olmo2"
+        """OLMo 2 and OLMoE norm the queries of all heads together."""
+        return self.family in ("olmo2", "olmoe")
 
 
 def read_architecture(config: Any) -> Architecture | None:
@@ -89,13 +113,13 @@ def read_architecture(config: Any) -> Architecture | None:
     kinds = _layer_types(config)
     names: list[str | None] = [*sorted(set(kinds))] if family == "gemma3_text" else [None]
     ropes = [_rope(config, head_size, name) for name in names]
-    if None in ropes or head_size % 2:
+    if None in ropes or head_size % 2 or getattr(config, "clip_qkv", None) is not None:
         return None
     width = int(config.hidden_size)
     query_scale = head_size**-0.5
     if family.startswith("gemma"):
         query_scale = float(config.query_pre_attn_scalar) ** -0.5
-    elif family == "granite":
+    elif family.startswith("granite"):
         query_scale = float(config.attention_multiplier)
     return Architecture(
         family=family,
@@ -111,6 +135,7 @@ def read_architecture(config: Any) -> Architecture | None:
         gelu=GATES[activation],
         tied=bool(config.tie_word_embeddings),
         query_scale=query_scale,
+        experts=_experts(config),
         embedding_scale=math.sqrt(width)
         if family.startswith("gemma")
         else float(getattr(config, "embedding_multiplier", 1.0)),
@@ -126,7 +151,7 @@ def _layer_types(config: Any) -> list[str]:
     count = int(config.num_hidden_layers)
     if listed := getattr(config, "layer_types", None):
         return list(listed)
-    slides = config.model_type in ("mistral", "phi3") and config.sliding_window is not None
+    slides = config.model_type in ALWAYS_SLIDE and config.sliding_window is not None
     return ["sliding_attention" if slides else "full_attention"] * count
 
 
@@ -135,7 +160,27 @@ def _layer_kind(config: Any, index: int, kind: str, ropes: list[str | None]) -> 
     without = getattr(config, "no_rope_layers", None)  # of SmolLM3; despite its name, 1 means with
     if without and not without[index]:
         return LayerKind(window, None)
-    return LayerKind(window, ropes.index(kind) if len(ropes) > 1 else 0)
+    return LayerKind(window, ropes.index(kind) if len(ropes) > 1 else 0, _mixes(config, index))
+
+
+def _mixes(config: Any, index: int) -> bool:
+    """Whether this layer has experts: Qwen's have none in some layers."""
+    every = int(getattr(config, "decoder_sparse_step", 1))
+    plain = getattr(config, "mlp_only_layers", None) or ()
+    return _experts(config) is not None and index not in plain and (index + 1) % every == 0
+
+
+def _experts(config: Any) -> Experts | None:
+    count = int(getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0)
+    if not count:
+        return None
+    return Experts(
+        count=count,
+        chosen=config.num_experts_per_tok,
+        hidden=getattr(config, "moe_intermediate_size", None) or config.intermediate_size,
+        normalised=bool(getattr(config, "norm_topk_prob", True)),
+        shared_hidden=int(getattr(config, "shared_expert_intermediate_size", None) or 0),
+    )
 
 
 def _rope(config: Any, head_size: int, layer_type: str | None) -> Rope | None:

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "attention.h"
+#include "experts.h"
 
 /* Root mean square norm (1910.07467) of `size` floats; the weights may be those of several heads. */
 static void rms_norm(const float *x, const float *weights, float *out, int size, float epsilon) {
@@ -98,7 +99,7 @@ static void half_layer(const model *m, const batch *b, const matrix *w, const fl
 }
 
 static void forward_thread(const model *m, const batch *b, thread t) {
-    const int rows = b->rows, act = m->gelu ? GATE_GELU : GATE_SILU;
+    const int rows = b->rows;
     for (int r = t.index; r < rows; r += t.count) {
         float *state = b->states + (int64_t)r * m->activation_stride;
         for (int i = 0; i < m->width; i++) state[i] = element(&m->embedding, b->ids[r], i) * m->embedding_scale;
@@ -120,10 +121,13 @@ static void forward_thread(const model *m, const batch *b, thread t) {
         half_layer(m, b, &l->output, b->attended, m->query_stride, l->attention_post, t);
         for (int r = t.index; r < rows; r += t.count) normed_row(m, b, l->mlp_norm, r);
         meet(t);
-        matmul(&l->gate, (operands){b->normed, m->activation_stride, b->hidden, m->hidden_stride, PLAIN, 1}, rows, t);
-        matmul(&l->up, (operands){b->normed, m->activation_stride, b->hidden, m->hidden_stride, act, 1}, rows, t);
+        if (l->experts) {
+            mix_experts(m, l, b, t);
+            continue;
+        }
+        gated(m, &l->mlp, b->normed, b->hidden, m->hidden_stride, rows, t);
         meet(t);
-        half_layer(m, b, &l->down, b->hidden, m->hidden_stride, l->mlp_post, t);
+        half_layer(m, b, &l->mlp.down, b->hidden, m->hidden_stride, l->mlp_post, t);
     }
     for (int s = t.index; s < b->scored; s += t.count) /* the scored rows move to the front of `normed` */
         rms_norm(b->states + (int64_t)b->scored_rows[s] * m->activation_stride, m->final_norm,
@@ -140,7 +144,6 @@ static void forward_thread(const model *m, const batch *b, thread t) {
     }
 }
 
-/* The same tiles of gate and up belong to the same thread, so no barrier stands between the two. */
 void forward(const model *m, const batch *b, int threads) {
     meeting point = {0};
 #ifdef _OPENMP

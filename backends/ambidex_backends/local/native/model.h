@@ -4,8 +4,16 @@
 
 #include "matrix.h"
 
+/* down(act(gate(x)) * up(x)) */
 typedef struct {
-    matrix qkv, output, gate, up, down;
+    matrix gate, up, down;
+} mlp;
+
+typedef struct {
+    matrix qkv, output;
+    mlp mlp;                                      /* of every row; with experts the one that all share, or without rows */
+    matrix router;                                /* a row for each expert, and one that scales the shared MLP */
+    const mlp *experts;                           /* some of them for each row, or NULL */
     const float *attention_norm, *mlp_norm;       /* [width]; before each half, NULL: none */
     const float *attention_post, *mlp_post;       /* [width]; after each half, NULL: none */
     const float *query_norm, *key_norm;           /* [head_size], or [heads * head_size] if norm_all_heads; or NULL */
@@ -20,6 +28,8 @@ typedef struct {
     matrix embedding, head;
     const float *final_norm;
     int32_t activation_stride, query_stride, hidden_stride;
+    int32_t experts, chosen, is_normalised;       /* of a layer; of a row; whether the weights of these add up to 1 */
+    int32_t routing_stride, expert_stride;
 } model;
 
 /* Rows to compute. `blocks[r]`: the addresses of the cache blocks of row r's sequence, LANES positions each. */
@@ -31,5 +41,8 @@ typedef struct {
     const float *const *cosines, *const *sines;   /* for each table: [positions, rotary / 2] */
     float *states, *normed, *qkv, *attended, *hidden, *added; /* [rows, stride], padding zeroed */
     float *softmax;                               /* [rows][heads][2]: a query's greatest score and sum so far */
+    float *routing, *shares;                      /* [rows, routing_stride]; [rows, chosen]: the weights of its experts */
+    int32_t *choices, *places;                    /* [rows, chosen]: experts; rows of `gathered` */
+    float *gathered, *expert_hidden;              /* [rows * chosen, activation_stride or expert_stride], by expert */
     float *logits;                                /* [scored, head.rows] */
 } batch;

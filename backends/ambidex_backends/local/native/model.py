@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from ambidex_backends.local.model import SequenceCache, Span
 
-from .architecture import Architecture
+from .architecture import Architecture, LayerKind
 from .blocks import BLOCK, BlockCache, BlockPool
 from .library import kernels
-from .matrix import LANES, STEP, padded
-from .structs import BatchStruct, LayerStruct, ModelStruct, pointer, pointers
-from .weights import Weights
+from .matrix import LANES, STEP, MatrixStruct, padded
+from .structs import BatchStruct, LayerStruct, MlpStruct, ModelStruct, pointer, pointers
+from .weights import LayerWeights, Mlp, Weights
 
 
 class NativeModel:
@@ -39,12 +38,15 @@ class NativeModel:
         self._strides = (
             padded(shape.width, STEP),
             padded((shape.heads + 2 * shape.kv_heads) * shape.head_size, STEP),
-            padded(shape.hidden, STEP),
+            padded(max(shape.hidden, shape.experts.shared_hidden if shape.experts else 0), STEP),
         )
         head_stride = padded(shape.head_size, LANES)
         each = len(shape.layers) * shape.kv_heads * BLOCK * (shape.head_size + head_stride)
         self.pool = BlockPool(each, torch.bfloat16 if half else torch.float32, cache_bytes)
-        self._layers = (LayerStruct * len(shape.layers))(*map(_layer_struct, weights.layers, shape.layers))
+        self._mlps = [(MlpStruct * len(layer.experts))(*map(_mlp_struct, layer.experts)) for layer in weights.layers]
+        layers = map(_layer_struct, weights.layers, shape.layers, self._mlps)
+        experts = shape.experts
+        self._layers = (LayerStruct * len(shape.layers))(*layers)
         self._model = ModelStruct(
             layers=len(shape.layers),
             width=shape.width,
@@ -70,10 +72,15 @@ class NativeModel:
             activation_stride=self._strides[0],
             query_stride=self._strides[1],
             hidden_stride=self._strides[2],
+            experts=experts.count if experts else 0,
+            chosen=experts.chosen if experts else 0,
+            is_normalised=bool(experts and experts.normalised),
+            routing_stride=padded(experts.count + 1, LANES) if experts else 0,
+            expert_stride=padded(experts.hidden, STEP) if experts else 0,
         )
         self._batch = BatchStruct()
         self._rows = 0
-        self._buffers: list[torch.Tensor] = []
+        self._buffers: dict[str, torch.Tensor] = {}
         self._cosines: list[torch.Tensor] = []  # for each rope, [positions, rotary / 2]
         self._sines: list[torch.Tensor] = []
         self._positions = 0
@@ -140,11 +147,8 @@ class NativeModel:
         batch = self._batch  # sizes are set last: without memory for what they say, the next pass tries again
         if rows > self._rows:
             count = max(rows, 2 * self._rows)
-            wide, query, hidden = self._strides
-            strides = (wide, wide, query, query, hidden, wide, 2 * self._architecture.heads)
-            buffers = [torch.zeros(count, stride) for stride in strides]
-            names = ("states", "normed", "qkv", "attended", "hidden", "added", "softmax")
-            for name, buffer in zip(names, buffers, strict=True):
+            buffers = self._buffers_for(count)
+            for name, buffer in buffers.items():
                 setattr(batch, name, pointer(buffer))
             self._buffers, self._rows = buffers, count
         if positions > self._positions:
@@ -156,14 +160,33 @@ class NativeModel:
             batch.cosines, batch.sines = pointers(cosines), pointers(sines)
             self._cosines, self._sines, self._positions = cosines, sines, count
 
+    def _buffers_for(self, rows: int) -> dict[str, torch.Tensor]:
+        """By their names in `batch`."""
+        wide, query, hidden = self._strides
+        strides = {"states": wide, "normed": wide, "qkv": query, "attended": query, "hidden": hidden, "added": wide}
+        strides["softmax"] = 2 * self._architecture.heads
+        buffers = {name: torch.zeros(rows, stride) for name, stride in strides.items()}
+        if self._architecture.experts:
+            chosen, model = self._architecture.experts.chosen, self._model
+            buffers["routing"] = torch.zeros(rows, model.routing_stride)
+            buffers["shares"] = torch.zeros(rows, chosen)
+            buffers |= {name: torch.zeros(rows, chosen, dtype=torch.int32) for name in ("choices", "places")}
+            buffers["gathered"] = torch.zeros(rows * chosen, wide)
+            buffers["expert_hidden"] = torch.zeros(rows * chosen, model.expert_stride)
+        return buffers
 
-def _layer_struct(layer: Any, kind: Any) -> LayerStruct:
+
+def _mlp_struct(mlp: Mlp | None) -> MlpStruct:
+    return MlpStruct(mlp.gate.struct, mlp.up.struct, mlp.down.struct) if mlp else MlpStruct()
+
+
+def _layer_struct(layer: LayerWeights, kind: LayerKind, experts: ctypes.Array[MlpStruct]) -> LayerStruct:
     return LayerStruct(
         qkv=layer.qkv.struct,
         output=layer.output.struct,
-        gate=layer.gate.struct,
-        up=layer.up.struct,
-        down=layer.down.struct,
+        mlp=_mlp_struct(layer.mlp),
+        router=layer.router.struct if layer.router else MatrixStruct(),
+        experts=ctypes.addressof(experts) if layer.experts else None,
         attention_norm=pointer(layer.attention_norm),
         mlp_norm=pointer(layer.mlp_norm),
         attention_post=pointer(layer.attention_post),

@@ -12,11 +12,21 @@ from .matrix import MatrixStruct
 _INT, _FLOAT, _POINTER = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
 
 
+class MlpStruct(ctypes.Structure):
+    """`mlp`."""
+
+    _fields_ = [(name, MatrixStruct) for name in ("gate", "up", "down")]
+
+
 class LayerStruct(ctypes.Structure):
     """`layer`."""
 
     _fields_ = [
-        *((name, MatrixStruct) for name in ("qkv", "output", "gate", "up", "down")),
+        ("qkv", MatrixStruct),
+        ("output", MatrixStruct),
+        ("mlp", MlpStruct),
+        ("router", MatrixStruct),
+        ("experts", _POINTER),
         *(
             (name, _POINTER)
             for name in ("attention_norm", "mlp_norm", "attention_post", "mlp_post", "query_norm", "key_norm")
@@ -39,6 +49,7 @@ class ModelStruct(ctypes.Structure):
         ("head", MatrixStruct),
         ("final_norm", _POINTER),
         *((name, _INT) for name in ("activation_stride", "query_stride", "hidden_stride")),
+        *((name, _INT) for name in ("experts", "chosen", "is_normalised", "routing_stride", "expert_stride")),
     ]
 
 
@@ -50,6 +61,7 @@ class BatchStruct(ctypes.Structure):
         ("scored", _INT),
         *((name, _POINTER) for name in ("ids", "positions", "blocks", "scored_rows", "cosines", "sines")),
         *((name, _POINTER) for name in ("states", "normed", "qkv", "attended", "hidden", "added", "softmax")),
+        *((name, _POINTER) for name in ("routing", "shares", "choices", "places", "gathered", "expert_hidden")),
         ("logits", _POINTER),
     ]
 

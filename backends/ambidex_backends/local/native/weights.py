@@ -13,14 +13,27 @@ from .matrix import Kind, Matrix
 
 
 @dataclass(frozen=True, slots=True)
-class LayerWeights:
-    """One layer. Norms are float32 `[width]` or `[head_size]`; None where the architecture has none."""
+class Mlp:
+    """`down(act(gate(x)) * up(x))`."""
 
-    qkv: Matrix
-    output: Matrix
     gate: Matrix
     up: Matrix
     down: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWeights:
+    """One layer. Norms are float32 `[width]` or `[head_size]`; None where the architecture has none.
+
+    A mixture has `experts`, and a `router` with a row for each of them, and one for the `mlp` that all tokens share if
+    there is one. Other layers have the `mlp` alone.
+    """
+
+    qkv: Matrix
+    output: Matrix
+    mlp: Mlp | None
+    router: Matrix | None
+    experts: tuple[Mlp, ...]
     attention_norm: torch.Tensor | None
     mlp_norm: torch.Tensor | None
     attention_post: torch.Tensor | None
@@ -49,8 +62,11 @@ class Weights:
     @property
     def nbytes(self) -> int:
         """Bytes of all matrices."""
-        layers = [matrix for one in self.layers for matrix in (one.qkv, one.output, one.gate, one.up, one.down)]
-        return sum(matrix.nbytes for matrix in {self.embedding, self.head, *layers})
+        mlps = [mlp for one in self.layers for mlp in (one.mlp, *one.experts) if mlp]
+        matrices = {self.embedding, self.head, *(matrix for mlp in mlps for matrix in (mlp.gate, mlp.up, mlp.down))}
+        for one in self.layers:
+            matrices |= {matrix for matrix in (one.qkv, one.output, one.router) if matrix}
+        return sum(matrix.nbytes for matrix in matrices)
 
     def rounded(self, value: float) -> float:
         """The number as the model's dtype holds it: Gemma multiplies its embeddings in that dtype."""
@@ -62,13 +78,10 @@ class Weights:
         sizes = [query_size, key_size, key_size]
         if shape.family == "phi3":
             qkv = self._matrix(at + "self_attn.qkv_proj", sum(sizes), shape.width)
-            both = self._checkpoint.tensor(at + "mlp.gate_up_proj.weight", 2 * shape.hidden, shape.width)
-            gate, up = (Matrix([half], self._kind, self._arena) for half in both.split(shape.hidden))
         else:
             names = [at + f"self_attn.{letter}_proj" for letter in "qkv"]
             qkv = self._stacked(names, sizes, shape.width)
-            gate = self._matrix(at + "mlp.gate_proj", shape.hidden, shape.width)
-            up = self._matrix(at + "mlp.up_proj", shape.hidden, shape.width)
+        mlp, router, experts = self._mixture(at) if shape.layers[index].mixes else (self._mlp(at + "mlp."), None, ())
         gemma = shape.family.startswith("gemma")
         before, after = "input_layernorm", "post_attention_layernorm"
         mlp_before = "pre_feedforward_layernorm" if gemma else after
@@ -77,9 +90,9 @@ class Weights:
         return LayerWeights(
             qkv=qkv,
             output=self._matrix(at + "self_attn.o_proj", shape.width, query_size),
-            gate=gate,
-            up=up,
-            down=self._matrix(at + "mlp.down_proj", shape.width, shape.hidden),
+            mlp=mlp,
+            router=router,
+            experts=experts,
             attention_norm=None if only_after else self._norm(f"{at}{before}.weight", shape.width),
             mlp_norm=None if only_after else self._norm(f"{at}{mlp_before}.weight", shape.width),
             attention_post=self._norm(f"{at}{after}.weight", shape.width) if gemma or only_after else None,
@@ -87,6 +100,52 @@ class Weights:
             query_norm=self._optional_norm(at + "self_attn.q_norm.weight", head_norms[0]),
             key_norm=self._optional_norm(at + "self_attn.k_norm.weight", head_norms[1]),
         )
+
+    def _mlp(self, at: str) -> Mlp:
+        width, hidden = self._shape.width, self._shape.hidden
+        if self._shape.family == "phi3":
+            gate, up = self._checkpoint.tensor(at + "gate_up_proj.weight", 2 * hidden, width).split(hidden)
+            return self._packed(gate, up, self._checkpoint.tensor(at + "down_proj.weight", width, hidden))
+        return self._gated([at + "gate_proj", at + "up_proj", at + "down_proj"], hidden)
+
+    def _mixture(self, at: str) -> tuple[Mlp | None, Matrix, tuple[Mlp, ...]]:
+        """The MLP that all tokens go through, the router, and the experts, under the names of the family."""
+        shape, tensor = self._shape, self._checkpoint.tensor
+        sizes, width = shape.experts, shape.width
+        assert sizes is not None
+        count, hidden = sizes.count, sizes.hidden
+        block = at + ("block_sparse_moe." if shape.family in ("mixtral", "granitemoe") else "mlp.")
+        gate = "router.layer.weight" if shape.family == "granitemoe" else "gate.weight"
+        router = [tensor(block + gate, count, width)]
+        shared = None
+        if sizes.shared_hidden:
+            names = [block + f"shared_expert.{name}_proj" for name in ("gate", "up", "down")]
+            shared = self._gated(names, sizes.shared_hidden)
+            router.append(tensor(block + "shared_expert_gate.weight", 1, width))
+        experts: list[Mlp] = []
+        if shape.family == "granitemoe":
+            both = tensor(block + "input_linear.weight", count, 2 * hidden, width)
+            down = tensor(block + "output_linear.weight", count, width, hidden)
+            experts = [self._packed(*both[index].split(hidden), down[index]) for index in range(count)]
+        else:
+            letters = ("w1", "w3", "w2") if shape.family == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+            for index in range(count):
+                experts.append(self._gated([f"{block}experts.{index}.{name}" for name in letters], hidden))
+        kind: Kind = "float32" if self.base is torch.float32 else "bfloat16"  # a choice is not to depend on quantising
+        return shared, Matrix(router, kind, self._arena), tuple(experts)
+
+    def _gated(self, names: list[str], hidden: int) -> Mlp:
+        """`names`: of gate, up and down."""
+        gate, up, down = names
+        width = self._shape.width
+        return Mlp(
+            self._matrix(gate, hidden, width), self._matrix(up, hidden, width), self._matrix(down, width, hidden)
+        )
+
+    def _packed(self, *parts: torch.Tensor) -> Mlp:
+        """`parts`: gate, up and down."""
+        gate, up, down = (Matrix([part], self._kind, self._arena) for part in parts)
+        return Mlp(gate, up, down)
 
     def _matrix(self, name: str, rows: int, columns: int) -> Matrix:
         return self._stacked([name], [rows], columns)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.backends.local.conftest import ARCHITECTURES, VOCABULARY, save_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from ambidex.errors import ModelLoadError
 from ambidex_backends.local.model import Span
 from ambidex_backends.local.native.architecture import FAMILIES, read_architecture
 from ambidex_backends.local.native.blocks import BlockCache
@@ -55,10 +56,11 @@ def whole(model: NativeModel, ids: list[int]) -> torch.Tensor:
     return logits
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[(kind, family) for kind in KINDS for family in ("qwen3", "qwen3_moe")], ids="-".join)
 def model(request: pytest.FixtureRequest, model_folder: Callable[[str], Path]) -> NativeModel:
-    """A Qwen 3 in every precision: it has norms of heads, and grouped queries."""
-    return native(model_folder("qwen3"), request.param)
+    """A Qwen 3 in every precision, without and with experts: it has norms of heads, and grouped queries."""
+    kind, family = request.param
+    return native(model_folder(family), kind)
 
 
 @pytest.mark.parametrize("kind", NATIVE)
@@ -94,6 +96,46 @@ def test_scaled_positions_are_those_of_transformers(rope: dict[str, object], tmp
     with torch.inference_mode():
         expected = reference(input_ids=torch.tensor([ids])).logits[0]
     assert torch.allclose(whole(native(folder), ids), expected, atol=TOLERANCE)
+
+
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("qwen3_moe", {**EXPERTS, "norm_topk_prob": True, "num_experts": 37, "num_experts_per_tok": 8}),
+        ("qwen3_moe", {**EXPERTS, "mlp_only_layers": [1], "use_sliding_window": True, "sliding_window": 16}),
+        ("qwen3_moe", {**EXPERTS, "decoder_sparse_step": 2}),
+        ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 64}),
+        ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 192, "mlp_only_layers": [0, 2]}),
+        ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 16}),
+        ("olmoe", {"num_experts": 4, "num_experts_per_tok": 3}),
+        ("granitemoe", {"num_local_experts": 4, "num_experts_per_tok": 2, **ARCHITECTURES["granite"]}),
+    ],
+)
+def test_mixtures_of_experts_are_those_of_transformers_however_they_are_cut(
+    family: str, settings: dict[str, object], tmp_path: Path
+) -> None:
+    folder = save_model(tmp_path, family, settings)
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    ids, model = some_ids(2), native(folder)
+    with torch.inference_mode():
+        expected = reference(input_ids=torch.tensor([ids])).logits[0]
+    logits = whole(model, ids)
+    assert torch.allclose(logits, expected, atol=TOLERANCE)
+    cache = BlockCache(model.pool)
+    parts = [model.forward([Span(ids[at : at + 7], cache, len(ids[at : at + 7]))])[0] for at in range(0, LENGTH, 7)]
+    assert torch.equal(torch.cat(parts), logits)
+
+
+def test_an_expert_that_is_missing_is_named(tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "qwen3_moe", ARCHITECTURES["qwen3_moe"])
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.2.mlp.experts.3.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelLoadError, match=r"missing keys: model\.layers\.2\.mlp\.experts\.3\.up_proj\.weight"):
+        native(folder)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +194,14 @@ def test_attention_over_several_chunks_is_that_of_transformers_however_it_is_cut
     assert torch.equal(torch.cat(parts), logits)
 
 
-@pytest.mark.parametrize("settings", [{}, {"sliding_window": 5}], ids=["all", "window"])
-def test_what_is_no_number_reaches_only_the_rows_that_see_it(settings: dict[str, Any], tmp_path: Path) -> None:
-    kind, ids = ("mistral" if settings else "llama"), [*some_ids(5, 13), 1, *some_ids(6, 25)]
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("llama", {}), ("mistral", {"sliding_window": 5}), ("qwen3_moe", {}), ("mixtral", {"sliding_window": 5})],
+)
+def test_what_is_no_number_reaches_only_the_rows_that_see_it(
+    kind: str, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    ids = [*some_ids(5, 13), 1, *some_ids(6, 25)]
     folder = save_model(tmp_path, kind, {**ARCHITECTURES[kind], **settings, "tie_word_embeddings": False})
     tensors = load_file(folder / "model.safetensors")
     tensors["model.embed_tokens.weight"][1] = torch.nan
@@ -248,7 +295,8 @@ class Restored(Checkpoint):
 
     def tensor(self, name: str, *shape: int) -> torch.Tensor:
         found = super().tensor(name, *shape)
-        if len(shape) == 1 or self.kind == "float32":
+        is_router = name.endswith("mlp.gate.weight")
+        if len(shape) == 1 or self.kind == "float32" or is_router:
             return found
         if self.kind == "bfloat16":
             return found.bfloat16().float()
@@ -258,9 +306,12 @@ class Restored(Checkpoint):
         return (numbers.float() * wide)[:, : found.shape[1]]
 
 
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe"])
 @pytest.mark.parametrize("kind", ["bfloat16", "int8", "int4"])
-def test_lower_precision_computes_what_its_weights_say(kind: Kind, model_folder: Callable[[str], Path]) -> None:
-    folder, ids = model_folder("llama"), some_ids(8)
+def test_lower_precision_computes_what_its_weights_say(
+    kind: Kind, family: str, model_folder: Callable[[str], Path]
+) -> None:
+    folder, ids = model_folder(family), some_ids(8)
     architecture = read_architecture(AutoConfig.from_pretrained(folder))
     assert architecture is not None
     restored = Restored(folder)
@@ -287,11 +338,11 @@ def test_a_failed_pass_leaves_caches_as_they_were(model: NativeModel) -> None:
     assert torch.equal(logits, whole_tail(model, ids, 1))
 
 
-@pytest.mark.parametrize("failing", range(8))  # seven buffers, positions
+@pytest.mark.parametrize("failing", range(14))  # thirteen buffers, positions
 def test_without_memory_for_a_pass_the_next_one_is_right(
     failing: int, model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, ids = model_folder("llama"), some_ids(3, 300)
+    folder, ids = model_folder("qwen3_moe"), some_ids(3, 300)
     model, expected = native(folder), whole(native(folder), ids)
     whole(model, ids[:4])
     calls = itertools.count()
