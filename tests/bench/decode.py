@@ -5,7 +5,7 @@
 In one process, interleaved, all greedily on all cores; medians over the rounds of tokens per second after the first
 token, of the seconds until the first one, and of the ratios within each round. `generate` computes in float32 and
 bfloat16 only: quantised weights stand beside its bfloat16. llama.cpp has Q8_0 and Q4_0 for them. The limit is that of
-reading all weights once per token, at the speed at which this machine's cores add up a large array, measured in each
+reading all weights of a token once, at the speed at which this machine's cores add up a large array, measured in each
 round too.
 """
 
@@ -46,7 +46,7 @@ class Ours:
         quantised: Any = kind if kind.startswith("int") else None
         dtype = "bfloat16" if quantised else kind
         self._backend = LocalBackend(str(folder), dtype=dtype, quantize=quantised, device="cpu", cache_bytes=0)
-        self.nbytes: int = getattr(self._backend._runtime.engine._model, "nbytes", 0)
+        self.nbytes: int = getattr(self._backend._runtime.engine._model, "nbytes_for_token", 0)
 
     def greedy(self, prompt: list[int], count: int) -> Times:
         request = Request(prompt=prompt, max_tokens=count, decoding=Greedy(min_tokens=count))

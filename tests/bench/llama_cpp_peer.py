@@ -27,7 +27,7 @@ def absent() -> str | None:
 
 
 def write_gguf(folder: Path, kind: str, path: Path) -> Path:
-    """The Llama, Qwen 2 or Qwen 3 MoE in `folder` as a GGUF file without a vocabulary; matrices in the type of `kind`."""
+    """The Llama, Qwen 2 or Qwen 3 MoE in `folder` as a GGUF file without a vocabulary, matrices in that type."""
     gguf: Any = importlib.import_module("gguf")
 
     config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -45,7 +45,7 @@ def write_gguf(folder: Path, kind: str, path: Path) -> Path:
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_tokenizer_model("no_vocab")
-    if experts := config.get("num_experts", 0):
+    if experts := config.get("num_local_experts", 0):
         writer.add_expert_count(experts)
         writer.add_expert_used_count(config["num_experts_per_tok"])
         writer.add_expert_feed_forward_length(config["moe_intermediate_size"])

@@ -90,6 +90,11 @@ class NativeModel:
         """Bytes of the weights."""
         return self._weights.nbytes
 
+    @property
+    def nbytes_for_token(self) -> int:
+        """Bytes of the weights that are read for a token alone."""
+        return self._weights.nbytes_for_token
+
     def open(self, ids: Sequence[int]) -> BlockCache:
         """A cache with the longest kept prefix of `ids`, in whole blocks."""
         return BlockCache.find(self.pool, ids)

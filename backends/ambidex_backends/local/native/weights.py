@@ -20,6 +20,11 @@ class Mlp:
     up: Matrix
     down: Matrix
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the three."""
+        return self.gate.nbytes + self.up.nbytes + self.down.nbytes
+
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
@@ -62,11 +67,23 @@ class Weights:
     @property
     def nbytes(self) -> int:
         """Bytes of all matrices."""
-        mlps = [mlp for one in self.layers for mlp in (one.mlp, *one.experts) if mlp]
-        matrices = {self.embedding, self.head, *(matrix for mlp in mlps for matrix in (mlp.gate, mlp.up, mlp.down))}
-        for one in self.layers:
-            matrices |= {matrix for matrix in (one.qkv, one.output, one.router) if matrix}
-        return sum(matrix.nbytes for matrix in matrices)
+        experts = sum(mlp.nbytes for layer in self.layers for mlp in layer.experts)
+        return experts + sum(matrix.nbytes for matrix in self._always())
+
+    @property
+    def nbytes_for_token(self) -> int:
+        """Bytes of the matrices that a single token goes through, of whose experts it has a few."""
+        sizes = self._shape.experts
+        experts = sum(layer.experts[0].nbytes for layer in self.layers if layer.experts)
+        return (sizes.chosen if sizes else 0) * experts + sum(matrix.nbytes for matrix in self._always())
+
+    def _always(self) -> set[Matrix]:
+        """All matrices but those of experts."""
+        matrices = {self.embedding, self.head}
+        for layer in self.layers:
+            mlp = (layer.mlp.gate, layer.mlp.up, layer.mlp.down) if layer.mlp else ()
+            matrices |= {matrix for matrix in (layer.qkv, layer.output, layer.router, *mlp) if matrix}
+        return matrices
 
     def rounded(self, value: float) -> float:
         """The number as the model's dtype holds it: Gemma multiplies its embeddings in that dtype."""
