@@ -39,6 +39,36 @@ INLINE int seen_from(const layer *l, const batch *b, int row) {
 }
 INLINE int seen_to(const batch *b, int row) { return b->positions[row] + 1; }
 
+/* Where a head's keys lie in two blocks, and in those behind them; `queries`: distance of a query's numbers. */
+typedef struct {
+    int64_t offset;
+    int size, queries;
+    float scale;
+    int64_t here[2], next[2];
+} key_range;
+
+/* Queries times the keys of one block or two: [block][query]. */
+INLINE void multiply_keys(const int half, const int count, const int side, key_range of, const float *question,
+                          vec out[2][QUERIES]) {
+    vec sums[2][2][QUERIES]; /* in registers, of even and odd numbers, so that enough of them are under way */
+    for (int n = 0; n < side; n++)
+        for (int q = 0; q < count; q++) sums[0][n][q] = sums[1][n][q] = (vec){0};
+    for (int i = 0; i < of.size; i += 2)
+        for (int odd = 0; odd < 2; odd++, question += of.queries) {
+            const int64_t at = of.offset + (i + odd) * LANES;
+            vec keys[2];
+            for (int n = 0; n < side; n++) {
+                keys[n] = cached(half, of.here[n], at);
+                if (count <= 4 && !(half && odd)) __builtin_prefetch((const char *)of.next[n] + at * (half ? 2 : 4));
+            }
+            for (int q = 0; q < count; q++)
+                for (int n = 0; n < side; n++) sums[odd][n][q] += keys[n] * question[q];
+        }
+    __asm__ volatile("" : : "r"(out) : "memory"); /* or GCC keeps registers for what follows, and spills sums in the loop */
+    for (int n = 0; n < side; n++)
+        for (int q = 0; q < count; q++) out[n][q] = (sums[0][n][q] + sums[1][n][q]) * of.scale;
+}
+
 /* Where some columns of a chunk's values lie: `vectors` of them from `offset` on in a cache block. */
 typedef struct {
     const int64_t *table;
@@ -53,19 +83,20 @@ INLINE void add_values(const int half, const int count, const int wide, const in
     vec sums[4][QUERIES], v[4]; /* in registers */
     for (int n = 0; n < wide; n++)
         for (int q = 0; q < count; q++) sums[n][q] = out[n][q];
-    for (int position = from; position < to; position++) {
-        const int64_t line = of.offset + position % LANES * of.stride;
-        const float *p = &scores[position / LANES - of.first_block][0][position % LANES];
-        if (count <= 4) {
-            const int64_t later = of.table[(position + LANES < of.end ? position + LANES : position) / LANES];
-            for (int ahead = 0; ahead < wide * (half ? 32 : 64); ahead += 64)
-                __builtin_prefetch((const char *)later + line * (half ? 2 : 4) + ahead);
+    for (int block = from / LANES; block * LANES < to; block++) {
+        const int begin = from > block * LANES ? from % LANES : 0, end = to < (block + 1) * LANES ? to % LANES : LANES;
+        const int64_t here = of.table[block], later = of.table[(block + 1) * LANES < of.end ? block + 1 : block];
+        int64_t line = of.offset + begin * of.stride;
+        for (int i = begin; i < end; i++, line += of.stride) {
+            const float *p = &scores[block - of.first_block][0][i];
+            if (count <= 4)
+                for (int ahead = 0; ahead < wide * (half ? 32 : 64); ahead += 64)
+                    __builtin_prefetch((const char *)later + line * (half ? 2 : 4) + ahead);
+            for (int n = 0; n < wide; n++) v[n] = cached(half, here, line + (n < of.vectors ? n : 0) * LANES);
+            for (int q = 0; q < count; q++)
+                for (int n = 0; n < wide && (!some || (block * LANES + i >= starts[q] && block * LANES + i < ends[q])); n++)
+                    sums[n][q] += v[n] * p[q * LANES];
         }
-        for (int n = 0; n < wide; n++)
-            v[n] = cached(half, of.table[position / LANES], line + (n < of.vectors ? n : 0) * LANES);
-        for (int q = 0; q < count; q++)
-            for (int n = 0; n < wide && (!some || (position >= starts[q] && position < ends[q])); n++)
-                sums[n][q] += v[n] * p[q * LANES];
     }
     for (int n = 0; n < wide; n++)
         for (int q = 0; q < count; q++) out[n][q] = sums[n][q];
@@ -77,7 +108,8 @@ INLINE void add_values(const int half, const int count, const int wide, const in
 INLINE void attend(const int half, const int count, const model *m, const layer *l, int index, const batch *b, queries of,
                    int chunk) {
     const int size = m->head_size, stride = m->head_stride, used = of.rows * of.heads, last_row = of.row + of.rows - 1;
-    const int side = count <= 3 ? 2 : 1, wide = count <= 4 ? 4 : 2; /* blocks, vectors of values: enough sums are under way */
+    const int side = count == 4 ? 1 : 2, wide = count <= 4 ? 4 : 2; /* blocks, vectors of values: enough sums are under way */
+    const int part = count > 4 ? count / 2 : count; /* queries whose products with two blocks fit into the registers */
     const int64_t at = cache_offset(m, index, of.head / (m->heads / m->kv_heads));
     const int64_t *table = b->blocks[of.row];
     const ints none = {0}, lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -97,39 +129,32 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
         for (int i = 0; i < size && q < used; i++) question[i][q] = query[i];
     }
     for (int block = first; block < last; block += side) {
-        vec even[2][QUERIES], odd[2][QUERIES];
-        int64_t here[2], next[2];
-        for (int n = 0; n < side; n++) {
-            here[n] = table[block + n < last ? block + n : block];
-            next[n] = table[block + side + n < last ? block + side + n : block];
-            for (int q = 0; q < count; q++) even[n][q] = odd[n][q] = (vec){0};
+        key_range of_both = {at, size, count, m->query_scale};
+        for (int n = 0; n < 2; n++) {
+            of_both.here[n] = table[block + n < last ? block + n : block];
+            of_both.next[n] = table[block + side + n < last ? block + side + n : block];
         }
-        for (int byte = 0; byte < LANES * (size + stride) * (half ? 2 : 4) && count > 4 && of.bring; byte += 64)
-            __builtin_prefetch((const char *)next[0] + at * (half ? 2 : 4) + byte);
-        for (int i = 0; i < size; i += 2)
-            for (int n = 0; n < side; n++) {
-                vec one = cached(half, here[n], at + i * LANES);
-                vec two = i + 1 < size ? cached(half, here[n], at + (i + 1) * LANES) : (vec){0};
-                if (count <= 4) {
-                    __builtin_prefetch((const char *)next[n] + (at + i * LANES) * (half ? 2 : 4));
-                    if (!half) __builtin_prefetch((const char *)next[n] + (at + (i + 1) * LANES) * 4);
+        for (int n = 0; n < side && count > 4 && of.bring; n++)
+            for (int byte = 0; byte < LANES * (size + stride) * (half ? 2 : 4); byte += 64)
+                __builtin_prefetch((const char *)of_both.next[n] + at * (half ? 2 : 4) + byte);
+        for (int q = 0; q < count; q += part) {
+            vec products[2][QUERIES];
+            multiply_keys(half, part, side, of_both, question[0] + q, products);
+            for (int n = 0; n < side && block + n < last; n++) {
+                const ints place = lane + (block + n) * LANES;
+                const int all_see = place[0] >= starts[used - 1] && place[LANES - 1] < ends[0];
+                if (m->attention_cap > 0)
+                    for (int i = 0; i < part; i++)
+                        products[n][i] = m->attention_cap * hyperbolic_tangent(products[n][i] / m->attention_cap);
+                if (__builtin_expect(!all_see, 0))
+                    for (int i = 0; i < part; i++) {
+                        const ints is_seen = more_whole(none + ends[q + i], place) & ~more_whole(none + starts[q + i], place);
+                        products[n][i] = chosen(is_seen, products[n][i], splat(-INFINITY));
+                    }
+                for (int i = 0; i < part; i++) {
+                    store(scores[block - first + n][q + i], products[n][i]);
+                    most[q + i] = larger(products[n][i], most[q + i]);
                 }
-                for (int q = 0; q < count; q++) {
-                    even[n][q] += one * question[i][q];
-                    odd[n][q] += two * question[i + 1][q];
-                }
-            }
-        for (int n = 0; n < side && block + n < last; n++) {
-            const ints place = lane + (block + n) * LANES;
-            const int all_see = place[0] >= starts[used - 1] && place[LANES - 1] < ends[0];
-            for (int q = used; q < count; q++) store(scores[block - first + n][q], (vec){0});
-            for (int q = 0; q < used; q++) {
-                vec s = (even[n][q] + odd[n][q]) * m->query_scale;
-                if (m->attention_cap > 0) s = m->attention_cap * hyperbolic_tangent(s / m->attention_cap);
-                const ints is_seen = more_whole(none + ends[q], place) & ~more_whole(none + starts[q], place);
-                if (!all_see) s = chosen(is_seen, s, splat(-INFINITY));
-                store(scores[block - first + n][q], s);
-                most[q] = chosen(more(s, most[q]), s, most[q]);
             }
         }
     }
@@ -165,12 +190,12 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
                 float *so_far = b->attended + (int64_t)row * m->query_stride + head * size + offset, lanes[LANES] = {0};
                 vec value = out[n][q];
                 if (!is_first) {
-                    memcpy(lanes, so_far, numbers * sizeof(float));
-                    value += load(lanes) * earlier[q];
+                    if (numbers < LANES) memcpy(lanes, so_far, numbers * sizeof(float));
+                    value += load(numbers < LANES ? lanes : so_far) * earlier[q];
                 }
                 if (is_last) value /= total[q];
-                store(lanes, value);
-                memcpy(so_far, lanes, numbers * sizeof(float));
+                store(numbers < LANES ? lanes : so_far, value);
+                if (numbers < LANES) memcpy(so_far, lanes, numbers * sizeof(float));
             }
     }
 }

@@ -45,6 +45,15 @@ INLINE ints more_whole(ints a, ints b) { return a > b; }
 
 INLINE vec chosen(ints where, vec yes, vec no) { return (vec)((where & (ints)yes) | (~where & (ints)no)); }
 
+/* a if it is more or less than b, else b: also if one of them is no number. */
+#ifdef __AVX512F__
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
+INLINE vec larger(vec a, vec b) { return chosen(more(a, b), a, b); }
+INLINE vec smaller(vec a, vec b) { return chosen(more(b, a), a, b); }
+#endif
+
 /* 16 small numbers as integers of 32 bits; 32 bytes as words of 16, and back from 16 integers that fit into words. GCC takes
    its own notation apart into scalars here, hence the intrinsics. */
 #ifdef __AVX512BW__
@@ -89,15 +98,20 @@ INLINE void store_half(uint16_t *to, float value) { /* rounded to the nearest, t
    0 below e^-87. */
 INLINE vec exponential(vec x) {
     const float whole = 12582912.0f; /* 1.5 * 2^23: what is added to it becomes an integer, in the last bits */
-    x = chosen(more(x, splat(88.0f)), splat(88.0f), x); /* what is no number stays so */
+    x = smaller(splat(88.0f), x); /* what is no number stays so */
     const vec bits = x * 1.44269504f + whole, n = bits - whole;
     const vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
     vec p = splat(8.3125214e-3f);
     p = p * r + 4.1890147e-2f;
     p = p * r + 1.6667115e-1f;
     p = p * r + 4.9999232e-1f;
-    p = (p * r * r + r + 1.0f) * (vec)(((ints)bits << 23) + 0x3f800000);
-    return chosen(more(splat(-87.0f), x), (vec){0}, p);
+    p = p * r * r + r + 1.0f;
+#ifdef __AVX512F__
+    const __mmask16 counts = _mm512_cmp_ps_mask((__m512)x, (__m512)splat(-87.0f), _CMP_NLT_UQ);
+    return (vec)_mm512_maskz_scalef_ps(counts, (__m512)p, (__m512)n);
+#else
+    return chosen(more(splat(-87.0f), x), (vec){0}, p * (vec)(((ints)bits << 23) + 0x3f800000));
+#endif
 }
 
 INLINE vec hyperbolic_tangent(vec x) { return 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f); }
