@@ -2,27 +2,29 @@
 
 Everything here is a relative of Llama: RMS norms, rotary positions, grouped-query attention and a gated MLP, with what
 its relatives do differently: norms of queries and keys, norms after each half, biases, multipliers, soft caps, sliding
-windows, layers without positions, mixtures of experts. The source of each rule is the model's own code in transformers.
+windows, attention sinks, layers without positions, mixtures of experts. The source of each rule is the model's own code
+in transformers.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 FAMILIES = {
     "llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "phi3", "gemma2", "gemma3_text", "olmo2",
-    "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe",
+    "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "gpt_oss",
 }  # fmt: skip
 ALWAYS_SLIDE = {"mistral", "phi3", "mixtral", "qwen3_moe"}
 """Families of which every layer has the window, if there is one."""
 
-GATES = {"silu": False, "swish": False, "gelu_pytorch_tanh": True}
-"""The activation of the gate -> whether it is GELU."""
+Gate = Literal["silu", "gelu", "clamped"]
+GATES: dict[str, Gate] = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu"}
+"""A configuration's name for the activation of the gate -> ours. "clamped" is that of gpt-oss, without a name there."""
 
 FIXED_ROPES = ("linear", "llama3", "yarn")
 """Kinds of rotary positions whose frequencies do not depend on the length of the text, beside the default."""
@@ -77,7 +79,7 @@ class Architecture:
     hidden: int
     vocabulary: int
     epsilon: float
-    gelu: bool
+    gate: Gate
     tied: bool
     query_scale: float
     experts: Experts | None = None
@@ -86,6 +88,9 @@ class Architecture:
     logits_scale: float = 1.0
     attention_cap: float = 0.0
     logits_cap: float = 0.0
+    gate_scale: float = 1.0
+    gate_limit: float = 0.0
+    """Of the clamped gate: `min(g, limit) * sigmoid(scale * min(g, limit)) * (clamp(u, -limit, limit) + 1)`."""
 
     @property
     def rotary(self) -> int:
@@ -132,7 +137,7 @@ def read_architecture(config: Any) -> Architecture | None:
         hidden=config.intermediate_size,
         vocabulary=config.vocab_size,
         epsilon=config.rms_norm_eps,
-        gelu=GATES[activation],
+        gate="clamped" if family == "gpt_oss" else GATES[activation],
         tied=bool(config.tie_word_embeddings),
         query_scale=query_scale,
         experts=_experts(config),
@@ -143,6 +148,8 @@ def read_architecture(config: Any) -> Architecture | None:
         logits_scale=1.0 / float(getattr(config, "logits_scaling", 1.0)),
         attention_cap=float(getattr(config, "attn_logit_softcapping", None) or 0.0),
         logits_cap=float(getattr(config, "final_logit_softcapping", None) or 0.0),
+        gate_scale=float(getattr(config, "swiglu_alpha", 1.0)),
+        gate_limit=float(getattr(config, "swiglu_limit", 0.0)),
     )
 
 

@@ -160,7 +160,8 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
     }
     for (int q = 0; q < used; q++) {
         float *state = b->softmax + ((int64_t)(of.row + q / of.heads) * m->heads + of.head + q % of.heads) * 2;
-        const float old = is_first ? -FLT_MAX : state[0];
+        const float *sink = l->sinks ? l->sinks + of.head + q % of.heads : 0; /* like a position before the first one */
+        const float old = !is_first ? state[0] : sink ? *sink : -FLT_MAX;
         const float best = greatest(chosen(more(splat(old), most[q]), splat(old), most[q]));
         vec mass = {0};
         for (int block = 0; block < last - first; block++) {
@@ -168,8 +169,8 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
             store(scores[block][q], p);
             mass += p;
         }
-        earlier[q] = is_first ? 0.0f : exponential(splat(old - best))[0];
-        total[q] = (is_first ? 0.0f : state[1]) * earlier[q] + sum(mass);
+        earlier[q] = is_first && !sink ? 0.0f : exponential(splat(old - best))[0];
+        total[q] = (is_first ? 1.0f : state[1]) * earlier[q] + sum(mass);
         state[0] = best, state[1] = total[q];
     }
     const int inner = starts[used - 1] < from ? from : starts[used - 1] < to ? starts[used - 1] : to; /* what all see */

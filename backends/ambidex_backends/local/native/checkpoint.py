@@ -11,15 +11,21 @@ from safetensors import safe_open
 
 from ambidex.errors import ModelLoadError
 
+from .stored import Mxfp4, from_fp8
+
 MOST_MAPPED = 16 << 20
 """Bytes read from files before they are opened anew: what was read of a mapped file counts as this process's memory."""
 
 
 class Checkpoint:
-    """The safetensors files of `folder`, sharded or not. The caller has checked that they are whole."""
+    """The safetensors files of `folder`, sharded or not. The caller has checked that they are whole.
 
-    def __init__(self, folder: Path) -> None:
+    `block`: rows and columns of fp8 weights that share a scale; None: all of a matrix.
+    """
+
+    def __init__(self, folder: Path, block: tuple[int, int] | None = None) -> None:
         self._folder = folder
+        self._block = block
         self._open: dict[str, Any] = {}
         self._read = 0
         index = folder / "model.safetensors.index.json"
@@ -32,19 +38,42 @@ class Checkpoint:
         return name in self._files
 
     def tensor(self, name: str, *shape: int) -> torch.Tensor:
-        """The tensor of that name. Raises `ModelLoadError` if it is missing or of another shape."""
+        """The tensor of that name, of floats. Raises `ModelLoadError` if it is missing or of another shape."""
+        found = self._read_tensor(name)
+        if found.shape != shape:
+            raise self._unfit(f"mismatched keys: {name} is {list(found.shape)}, expected {list(shape)}")
+        if found.dtype is not torch.float8_e4m3fn:
+            if not found.is_floating_point() or found.dtype.itemsize < 2:
+                raise self._unfit(f"{name} holds {str(found.dtype).removeprefix('torch.')}, expected floats")
+            return found
+        scales = self._read_tensor(name + "_scale_inv")
+        blocks = [-(-size // each) for size, each in zip(shape, self._block or shape, strict=True)]
+        if scales.numel() != 1 and list(scales.shape) != blocks:
+            raise self._unfit(f"mismatched keys: {name}_scale_inv is {list(scales.shape)}, expected {blocks}")
+        return from_fp8(found, scales, self._block)
+
+    def mxfp4(self, name: str, count: int, rows: int, columns: int) -> list[Mxfp4]:
+        """So many matrices of that name, stored as `name_blocks` and `name_scales`. Raises as `tensor` does."""
+        blocks, exponents = self._read_tensor(name + "_blocks"), self._read_tensor(name + "_scales")
+        wanted = [count, rows, columns // 32]
+        if list(blocks.shape) != [*wanted, 16] or list(exponents.shape) != wanted or blocks.dtype is not torch.uint8:
+            kind = str(blocks.dtype).removeprefix("torch.")
+            raise self._unfit(
+                f"mismatched keys: {name}_blocks is {list(blocks.shape)} of {kind}, expected {[*wanted, 16]} of uint8"
+            )
+        return [Mxfp4.unpacked(*both) for both in zip(blocks, exponents, strict=True)]
+
+    def _unfit(self, how: str) -> ModelLoadError:
+        return ModelLoadError(f"The weights in {self._folder} do not fit their config.json: {how}.")
+
+    def _read_tensor(self, name: str) -> torch.Tensor:
         if name not in self._files:
-            raise ModelLoadError(f"The weights in {self._folder} do not fit their config.json: missing keys: {name}.")
+            raise self._unfit(f"missing keys: {name}")
         found: torch.Tensor = self._file(self._files[name]).get_tensor(name)
         self._read += found.nbytes
         if self._read > MOST_MAPPED:
             self._open.clear()
             self._read = 0
-        if found.shape != shape:
-            raise ModelLoadError(
-                f"The weights in {self._folder} do not fit their config.json: mismatched keys: {name} is "
-                f"{list(found.shape)}, expected {list(shape)}."
-            )
         return found
 
     def _file(self, name: str) -> Any:

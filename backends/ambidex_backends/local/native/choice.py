@@ -17,6 +17,7 @@ from .checkpoint import Checkpoint
 from .library import NoKernels, kernels
 from .matrix import Kind
 from .model import NativeModel
+from .stored import FORMATS, block_size, stored_as
 from .weights import Weights
 
 Quantize = Literal["int8", "int4"]
@@ -44,7 +45,9 @@ def native_model(
     obstacle = _obstacle(config, device, dtype, architecture is not None, wanted)
     if architecture is not None and obstacle is None:
         kind: Kind = quantize or FLOATS[dtype]
-        return NativeModel(architecture, Weights(architecture, Checkpoint(folder), kind, dtype), cache_bytes)
+        return NativeModel(
+            architecture, Weights(architecture, Checkpoint(folder, block_size(config)), kind, dtype), cache_bytes
+        )
     if quantize is not None:
         raise Unsupported(f"quantize={quantize!r} needs the kernels for CPUs, but {obstacle}.", param="quantize")
     if wanted:
@@ -60,6 +63,8 @@ def _obstacle(config: Any, device: torch.device, dtype: torch.dtype, known: bool
         return f"the model is on {device}"
     if not known:
         return f"they do not know the architecture {config.model_type!r} with these settings"
+    if (stored := stored_as(config)) not in FORMATS:
+        return f"they do not read weights that are stored as {stored!r}"
     if dtype not in FLOATS:
         return f"they compute in float32 and bfloat16, not in {str(dtype).removeprefix('torch.')}"
     try:

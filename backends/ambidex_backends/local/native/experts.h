@@ -6,9 +6,9 @@
 
 /* act(gate(x)) * up(x). The same tiles of both belong to the same thread, so that it need not wait between the two. */
 static void gated(const model *m, const mlp *w, const float *x, float *hidden, int64_t stride, int rows, thread t) {
-    const int act = m->gelu ? GATE_GELU : GATE_SILU;
+    const operands o = {x, m->activation_stride, hidden, stride, GATE_SILU + m->gate, m->gate_scale, m->gate_limit};
     matmul(&w->gate, (operands){x, m->activation_stride, hidden, stride, PLAIN, 1}, rows, t);
-    matmul(&w->up, (operands){x, m->activation_stride, hidden, stride, act, 1}, rows, t);
+    matmul(&w->up, o, rows, t);
 }
 
 /* The row's experts, those of the greatest scores, in the order in which they lie, and their weights: a softmax over the

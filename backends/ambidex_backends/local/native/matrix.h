@@ -6,7 +6,7 @@
 
 #define STEP 64         /* columns are padded to a multiple of this */
 #define BYTE_GROUP 64   /* weights of a row that share a scale, 8 bits */
-#define NIBBLE_GROUP 32 /* the same, 4 bits */
+#define NIBBLE_GROUP 32 /* the same, 4 bits; of the OCP's MX formats too */
 
 /* How many sums are under way at once, as many as fit into the registers.
    TILES: of LANES rows that stay in the cache together, computed at once for one row of input
@@ -20,13 +20,13 @@ enum { TILES = 8, FEW_TILES = 4, INPUTS = 6, MOST_INPUTS = 24 };
 enum { TILES = 4, FEW_TILES = 2, INPUTS = 3, MOST_INPUTS = 3 };
 #endif
 
-enum { FLOAT32, BFLOAT16, INT8, INT4 };
+enum { FLOAT32, BFLOAT16, INT8, INT4, MXFP4 };
 
 /* A weight matrix [rows, columns], both padded with zeros: rows to LANES, columns to STEP. */
 typedef struct {
     int32_t kind, rows, columns;
     const void *weights;      /* [rows / 16][columns / side][16][side]; side: columns of a row side by side, FLOAT32 1,
-                                 BFLOAT16 and INT8 2, INT4 8, which are nibbles of 32 bits: those of bits 0 to 15 are
+                                 BFLOAT16 and INT8 2, INT4 and MXFP4 8, which are nibbles of 32 bits: those of bits 0 to 15 are
                                  columns 0, 2, 4, 6, those of the upper bits columns 1, 3, 5, 7 */
     const uint16_t *scales;   /* bfloat16 [rows / 16][columns / group][16] */
     const float *bias;        /* [rows] or NULL */
@@ -44,7 +44,24 @@ typedef struct {
 /* Rows of input that are computed together where there are so many: not every number has code of its own. */
 INLINE int filled_up(int rows) { return rows <= 8 ? 8 : rows <= 12 ? (rows + 1) / 2 * 2 : (rows + 3) / 4 * 4; }
 
-INLINE int group_of(const int kind) { return kind == INT8 ? BYTE_GROUP : kind == INT4 ? NIBBLE_GROUP : STEP; }
+INLINE int group_of(const int kind) { return kind == INT8 ? BYTE_GROUP : kind > INT8 ? NIBBLE_GROUP : STEP; }
+
+/* Of MXFP4's numbers, E2M1 (OCP Microscaling Formats 1.0, 5.3.3), the doubles, which are whole. */
+#define DOUBLES 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12
+
+/* The nibbles from bit `from` on of 32 words, as numbers. */
+INLINE words from_nibbles(const int kind, words eight, const int from) {
+    if (kind == INT4) return (eight << (12 - from)) >> 12;
+#if defined(__AVX512BW__)
+    const words table = {DOUBLES, DOUBLES}; /* by five bits, of which the first does not count */
+    return (words)_mm512_permutexvar_epi16((__m512i)(eight >> from), (__m512i)table);
+#else
+    static const int8_t table[16] = {DOUBLES};
+    words found;
+    for (int i = 0; i < 2 * LANES; i++) found[i] = table[eight[i] >> from & 15];
+    return found;
+#endif
+}
 
 /* To 16 sums, the products of a pair of columns in bfloat16. */
 #ifdef __AVX512BF16__
@@ -162,15 +179,15 @@ INLINE void dot_whole(const int kind, const matrix *w, int tile, const int tiles
             const char *at = lines + column * (line_bytes / columns);
             words eight[TILES], both[TILES];
             for (int t = 0; t < tiles; t++) {
-                if (kind == INT4) eight[t] = *(const loose_words *)(at + t * line_bytes);
+                if (kind > INT8) eight[t] = *(const loose_words *)(at + t * line_bytes);
                 look_ahead(at + t * line_bytes, tiles, count);
                 if (kind == INT8) look_ahead(at + t * line_bytes + 64, tiles, count);
             }
 #pragma GCC unroll 4
             for (int pair = 0; pair < 4; pair++) {
                 for (int t = 0; t < tiles; t++)
-                    both[t] = kind == INT4 ? (eight[t] << (12 - 4 * pair)) >> 12
-                                           : from_bytes((const int8_t *)at + t * line_bytes + pair * 2 * LANES);
+                    both[t] = kind > INT8 ? from_nibbles(kind, eight[t], 4 * pair)
+                                          : from_bytes((const int8_t *)at + t * line_bytes + pair * 2 * LANES);
 #pragma GCC unroll 24
                 for (int c = 0; c < count; c++)
                     for (int t = 0; t < tiles; t++) {
@@ -188,16 +205,21 @@ INLINE void dot_whole(const int kind, const matrix *w, int tile, const int tiles
     }
 }
 
-enum { PLAIN, ADD, GATE_SILU, GATE_GELU };
+enum { PLAIN, ADD, GATE_SILU, GATE_GELU, GATE_CLAMPED };
 
-/* What becomes of 16 sums of row r: stored, added to what is there (scaled), or through the gate over what is there. */
-INLINE void put(const matrix *w, int tile, float *out, vec sums, const int how, float scale) {
+/* What becomes of 16 sums of row r: stored, added to what is there (scaled), or through the gate over what is there. The
+   last gate is that of gpt-oss, `scale` its steepness. */
+INLINE void put(const matrix *w, int tile, float *out, vec sums, const int how, float scale, float limit) {
     if (w->bias) sums += load(w->bias + tile * LANES);
     float *to = out + tile * LANES;
     if (how == PLAIN) store(to, sums);
     if (how == ADD) store(to, load(to) + scale * sums);
     if (how == GATE_SILU) store(to, silu(load(to)) * sums);
     if (how == GATE_GELU) store(to, gelu(load(to)) * sums);
+    if (how == GATE_CLAMPED) {
+        const vec gate = smaller(splat(limit), load(to)), clamped = larger(splat(-limit), smaller(splat(limit), sums));
+        store(to, silu(scale * gate) / scale * (clamped + 1.0f));
+    }
 }
 
 /* What a matrix is multiplied with, and what becomes of it. */
@@ -207,7 +229,7 @@ typedef struct {
     float *out;
     int64_t out_stride;
     int how;
-    float scale;
+    float scale, limit; /* `limit`: of GATE_CLAMPED */
 } operands;
 
 /* `tiles` tiles for `count` rows of input, of which the first `used` are wanted. */
@@ -221,10 +243,11 @@ INLINE void block(const int kind, const matrix *w, int tile, const int tiles, in
             float *out = o.out + c * o.out_stride;
             const vec sum = sums[t * count + c];
             switch (o.how) {
-            case PLAIN: put(w, tile + t, out, sum, PLAIN, o.scale); break;
-            case ADD: put(w, tile + t, out, sum, ADD, o.scale); break;
-            case GATE_SILU: put(w, tile + t, out, sum, GATE_SILU, o.scale); break;
-            default: put(w, tile + t, out, sum, GATE_GELU, o.scale);
+            case PLAIN: put(w, tile + t, out, sum, PLAIN, 0, 0); break;
+            case ADD: put(w, tile + t, out, sum, ADD, o.scale, 0); break;
+            case GATE_SILU: put(w, tile + t, out, sum, GATE_SILU, 0, 0); break;
+            case GATE_GELU: put(w, tile + t, out, sum, GATE_GELU, 0, 0); break;
+            default: put(w, tile + t, out, sum, GATE_CLAMPED, o.scale, o.limit);
             }
         }
 }
@@ -337,10 +360,12 @@ static void matmul(const matrix *w, operands o, int rows, thread t) {
     case FLOAT32: matmul_of(FLOAT32, w, o, rows, first, last); break;
     case BFLOAT16: matmul_of(BFLOAT16, w, o, rows, first, last); break;
     case INT8: matmul_of(INT8, w, o, rows, first, last); break;
-    default: matmul_of(INT4, w, o, rows, first, last);
+    case INT4: matmul_of(INT4, w, o, rows, first, last); break;
+    default: matmul_of(MXFP4, w, o, rows, first, last);
     }
 }
 
+/* A number of a matrix of embeddings, which are not in MXFP4. */
 static float element(const matrix *w, int64_t row, int64_t column) {
     const int64_t tile = row / LANES, lane = row % LANES;
     const int64_t pair = ((tile * w->columns + column) / 2 * LANES + lane) * 2 + column % 2;

@@ -10,18 +10,19 @@ import torch
 from torch.nn.functional import pad
 
 from .arena import Arena
+from .stored import Mxfp4
 
 LANES = 16
 STEP = 64
-GROUPS = {"int8": 64, "int4": 32}
+GROUPS = {"int8": 64, "int4": 32, "mxfp4": 32}
 """Weights of one row that share a scale."""
 
-SIDES = {"float32": 1, "bfloat16": 2, "int8": 2, "int4": 8}
+SIDES = {"float32": 1, "bfloat16": 2, "int8": 2, "int4": 8, "mxfp4": 8}
 """Columns of one row that lie side by side, so that the processor can multiply pairs."""
 
-Kind = Literal["float32", "bfloat16", "int8", "int4"]
+Kind = Literal["float32", "bfloat16", "int8", "int4", "mxfp4"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""In the order of the kernels' enumeration."""
+"""In the order of the kernels' enumeration. In the last one are only weights that are stored so."""
 
 SLICE = 1024
 """Rows packed at a time, a multiple of LANES, so that quantising needs no second copy in float32."""
@@ -51,7 +52,7 @@ class Matrix:
     """
 
     def __init__(
-        self, parts: Sequence[torch.Tensor], kind: Kind, arena: Arena, bias: torch.Tensor | None = None
+        self, parts: Sequence[torch.Tensor | Mxfp4], kind: Kind, arena: Arena, bias: torch.Tensor | None = None
     ) -> None:
         self.kind: Kind = kind
         height, width = sum(part.shape[0] for part in parts), parts[0].shape[1]
@@ -67,7 +68,7 @@ class Matrix:
         else:
             self._weights = arena.room([tiles, columns // side, LANES, side], getattr(torch, kind))
         if any(part.shape[0] % LANES for part in parts[:-1]):
-            parts = [torch.cat(list(parts))]
+            parts = [torch.cat([part.float() for part in parts])]
         tile = 0
         for part in parts:
             for rows in part.split(SLICE):
@@ -87,12 +88,13 @@ class Matrix:
         bias = None if self._bias is None else self._bias.data_ptr()
         return MatrixStruct(KINDS.index(self.kind), self.rows, self.columns, self._weights.data_ptr(), scales, bias)
 
-    def _pack(self, rows: torch.Tensor, tile: int) -> None:
+    def _pack(self, rows: torch.Tensor | Mxfp4, tile: int) -> None:
         """Puts these rows at that tile."""
         height, width = rows.shape
         end = tile + padded(height, LANES) // LANES
         side = SIDES[self.kind]
         if self._scales is None:
+            rows = rows.float() if isinstance(rows, Mxfp4) else rows
             if odd := -width % side:
                 rows, width = pad(rows, (0, odd)), width + odd
             whole, tiles = height // LANES * LANES, self._weights[tile:end, : width // side]
@@ -100,8 +102,13 @@ class Matrix:
             if rest := height - whole:
                 tiles[-1, :, :rest].copy_(rows[whole:].view(rest, -1, side).transpose(0, 1))
             return
-        rows = pad(rows.float(), (0, self.columns - width, 0, padded(height, LANES) - height))
-        numbers, scales = quantise(rows, self.kind)
+        if isinstance(rows, Mxfp4):
+            numbers, scales = rows.codes, rows.scales
+        else:
+            numbers, scales = quantise(pad(rows.float(), (0, self.columns - width)), self.kind)
+        below = padded(height, LANES) - height
+        numbers = pad(numbers, (0, self.columns - numbers.shape[1], 0, below))
+        scales = pad(scales, (0, self._scales.shape[1] - scales.shape[1], 0, below))
         packed = side_by_side(numbers, side)
         self._weights[tile:end] = packed if self.kind == "int8" else nibbles(packed)
         self._scales[tile:end] = side_by_side(scales, 1).squeeze(-1)

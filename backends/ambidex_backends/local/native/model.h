@@ -17,13 +17,15 @@ typedef struct {
     const float *attention_norm, *mlp_norm;       /* [width]; before each half, NULL: none */
     const float *attention_post, *mlp_post;       /* [width]; after each half, NULL: none */
     const float *query_norm, *key_norm;           /* [head_size], or [heads * head_size] if norm_all_heads; or NULL */
+    const float *sinks;                           /* [heads]: scores that take a share of attention and give nothing, or NULL */
     int32_t window;                               /* positions visible back from each one, 0: all */
     int32_t rope;                                 /* which table of angles, -1: none */
 } layer;
 
 typedef struct {
-    int32_t layers, width, heads, kv_heads, head_size, head_stride, rotary, gelu, norm_all_heads, cache_half;
+    int32_t layers, width, heads, kv_heads, head_size, head_stride, rotary, gate, norm_all_heads, cache_half;
     float epsilon, query_scale, attention_cap, logits_cap, logits_scale, embedding_scale, residual_scale;
+    float gate_scale, gate_limit;                 /* `gate`: from GATE_SILU on; these are of GATE_CLAMPED */
     const layer *stack;
     matrix embedding, head;
     const float *final_norm;

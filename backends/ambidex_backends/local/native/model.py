@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 
 from ambidex_backends.local.model import SequenceCache, Span
 
-from .architecture import Architecture, LayerKind
+from .architecture import Architecture, Gate, LayerKind
 from .blocks import BLOCK, BlockCache, BlockPool
 from .library import kernels
 from .matrix import LANES, STEP, MatrixStruct, padded
@@ -55,7 +56,7 @@ class NativeModel:
             head_size=shape.head_size,
             head_stride=head_stride,
             rotary=shape.rotary,
-            gelu=shape.gelu,
+            gate=get_args(Gate).index(shape.gate),
             norm_all_heads=shape.norms_all_heads,
             cache_half=half,
             epsilon=shape.epsilon,
@@ -65,6 +66,8 @@ class NativeModel:
             logits_scale=shape.logits_scale,
             embedding_scale=weights.rounded(shape.embedding_scale),
             residual_scale=shape.residual_scale,
+            gate_scale=shape.gate_scale,
+            gate_limit=shape.gate_limit,
             stack=ctypes.cast(self._layers, ctypes.c_void_p),
             embedding=weights.embedding.struct,
             head=weights.head.struct,
@@ -198,6 +201,7 @@ def _layer_struct(layer: LayerWeights, kind: LayerKind, experts: ctypes.Array[Ml
         mlp_post=pointer(layer.mlp_post),
         query_norm=pointer(layer.query_norm),
         key_norm=pointer(layer.key_norm),
+        sinks=pointer(layer.sinks),
         window=kind.window,
         rope=-1 if kind.rope is None else kind.rope,
     )

@@ -31,6 +31,7 @@ class LayerStruct(ctypes.Structure):
             (name, _POINTER)
             for name in ("attention_norm", "mlp_norm", "attention_post", "mlp_post", "query_norm", "key_norm")
         ),
+        ("sinks", _POINTER),
         ("window", _INT),
         ("rope", _INT),
     ]
@@ -41,9 +42,9 @@ class ModelStruct(ctypes.Structure):
 
     _fields_ = [
         *((name, _INT) for name in ("layers", "width", "heads", "kv_heads", "head_size", "head_stride", "rotary")),
-        *((name, _INT) for name in ("gelu", "norm_all_heads", "cache_half")),
+        *((name, _INT) for name in ("gate", "norm_all_heads", "cache_half")),
         *((name, _FLOAT) for name in ("epsilon", "query_scale", "attention_cap", "logits_cap", "logits_scale")),
-        *((name, _FLOAT) for name in ("embedding_scale", "residual_scale")),
+        *((name, _FLOAT) for name in ("embedding_scale", "residual_scale", "gate_scale", "gate_limit")),
         ("stack", _POINTER),
         ("embedding", MatrixStruct),
         ("head", MatrixStruct),

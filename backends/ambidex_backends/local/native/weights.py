@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from .architecture import Architecture
+from .architecture import Architecture, Experts
 from .arena import Arena
 from .checkpoint import Checkpoint
 from .matrix import Kind, Matrix
+from .stored import Mxfp4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class LayerWeights:
     mlp_post: torch.Tensor | None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
+    sinks: torch.Tensor | None
 
 
 class Weights:
@@ -116,40 +119,64 @@ class Weights:
             mlp_post=self._norm(at + "post_feedforward_layernorm.weight", shape.width) if gemma or only_after else None,
             query_norm=self._optional_norm(at + "self_attn.q_norm.weight", head_norms[0]),
             key_norm=self._optional_norm(at + "self_attn.k_norm.weight", head_norms[1]),
+            sinks=self._vector(at + "self_attn.sinks", shape.heads) if shape.family == "gpt_oss" else None,
         )
 
     def _mlp(self, at: str) -> Mlp:
         width, hidden = self._shape.width, self._shape.hidden
         if self._shape.family == "phi3":
             gate, up = self._checkpoint.tensor(at + "gate_up_proj.weight", 2 * hidden, width).split(hidden)
-            return self._packed(gate, up, self._checkpoint.tensor(at + "down_proj.weight", width, hidden))
-        return self._gated([at + "gate_proj", at + "up_proj", at + "down_proj"], hidden)
+            return self._packed([gate, up, self._checkpoint.tensor(at + "down_proj.weight", width, hidden)])
+        return self._gated([at + f"{name}_proj" for name in ("gate", "up", "down")], hidden)
 
     def _mixture(self, at: str) -> tuple[Mlp | None, Matrix, tuple[Mlp, ...]]:
         """The MLP that all tokens go through, the router, and the experts, under the names of the family."""
         shape, tensor = self._shape, self._checkpoint.tensor
-        sizes, width = shape.experts, shape.width
+        sizes = shape.experts
         assert sizes is not None
-        count, hidden = sizes.count, sizes.hidden
         block = at + ("block_sparse_moe." if shape.family in ("mixtral", "granitemoe") else "mlp.")
-        gate = "router.layer.weight" if shape.family == "granitemoe" else "gate.weight"
-        router = [tensor(block + gate, count, width)]
-        shared = None
+        name = block + {"granitemoe": "router.layer", "gpt_oss": "router"}.get(shape.family, "gate")
+        router, shared = [tensor(name + ".weight", sizes.count, shape.width)], None
         if sizes.shared_hidden:
-            names = [block + f"shared_expert.{name}_proj" for name in ("gate", "up", "down")]
+            names = [block + f"shared_expert.{part}_proj" for part in ("gate", "up", "down")]
             shared = self._gated(names, sizes.shared_hidden)
-            router.append(tensor(block + "shared_expert_gate.weight", 1, width))
-        experts: list[Mlp] = []
-        if shape.family == "granitemoe":
+            router.append(tensor(block + "shared_expert_gate.weight", 1, shape.width))
+        bias = tensor(name + ".bias", sizes.count) if name + ".bias" in self._checkpoint else None
+        kind: Kind = "float32" if self.base is torch.float32 else "bfloat16"  # a choice is not to depend on quantising
+        return shared, Matrix(router, kind, self._arena, bias), tuple(self._experts(block, sizes))
+
+    def _experts(self, block: str, sizes: Experts) -> Iterator[Mlp]:
+        shape, tensor = self._shape, self._checkpoint.tensor
+        count, width, hidden = sizes.count, shape.width, sizes.hidden
+        if shape.family == "gpt_oss":
+            yield from self._interleaved_experts(block + "experts.", sizes)
+        elif shape.family == "granitemoe":
             both = tensor(block + "input_linear.weight", count, 2 * hidden, width)
             down = tensor(block + "output_linear.weight", count, width, hidden)
-            experts = [self._packed(*both[index].split(hidden), down[index]) for index in range(count)]
-        else:
-            letters = ("w1", "w3", "w2") if shape.family == "mixtral" else ("gate_proj", "up_proj", "down_proj")
             for index in range(count):
-                experts.append(self._gated([f"{block}experts.{index}.{name}" for name in letters], hidden))
-        kind: Kind = "float32" if self.base is torch.float32 else "bfloat16"  # a choice is not to depend on quantising
-        return shared, Matrix(router, kind, self._arena), tuple(experts)
+                yield self._packed([*both[index].split(hidden), down[index]])
+        else:
+            names = ("w1", "w3", "w2") if shape.family == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+            for index in range(count):
+                yield self._gated([f"{block}experts.{index}.{name}" for name in names], hidden)
+
+    def _interleaved_experts(self, at: str, sizes: Experts) -> Iterator[Mlp]:
+        """Those of gpt-oss: rows of gate and up take turns; in MXFP4, or transposed in floats."""
+        count, width, hidden, tensor = sizes.count, self._shape.width, sizes.hidden, self._checkpoint.tensor
+        both_bias = tensor(at + "gate_up_proj_bias", count, 2 * hidden)
+        down_bias = tensor(at + "down_proj_bias", count, width)
+        biases = [(both[::2], both[1::2], down) for both, down in zip(both_bias, down_bias, strict=True)]
+        if at + "gate_up_proj_blocks" in self._checkpoint:
+            packed = self._checkpoint.mxfp4(at + "gate_up_proj", count, 2 * hidden, width)
+            downs = self._checkpoint.mxfp4(at + "down_proj", count, width, hidden)
+            for both, down, bias in zip(packed, downs, biases, strict=True):
+                yield self._packed([both.every_other(0), both.every_other(1), down], bias)
+            return
+        wide = tensor(at + "gate_up_proj", count, width, 2 * hidden)
+        deep = tensor(at + "down_proj", count, hidden, width)
+        for index, bias in enumerate(biases):
+            parts = [wide[index, :, ::2].T, wide[index, :, 1::2].T, deep[index].T]
+            yield self._packed([part.contiguous() for part in parts], bias)
 
     def _gated(self, names: list[str], hidden: int) -> Mlp:
         """`names`: of gate, up and down."""
@@ -159,9 +186,19 @@ class Weights:
             self._matrix(gate, hidden, width), self._matrix(up, hidden, width), self._matrix(down, width, hidden)
         )
 
-    def _packed(self, *parts: torch.Tensor) -> Mlp:
-        """`parts`: gate, up and down."""
-        gate, up, down = (Matrix([part], self._kind, self._arena) for part in parts)
+    def _packed(
+        self, parts: Sequence[torch.Tensor | Mxfp4], biases: Sequence[torch.Tensor | None] = (None, None, None)
+    ) -> Mlp:
+        """`parts`: gate, up and down. What is stored in MXFP4 stays so, unless all is to be in float32."""
+        gate, up, down = (
+            Matrix(
+                [part],
+                "mxfp4" if isinstance(part, Mxfp4) and self._kind != "float32" else self._kind,
+                self._arena,
+                bias,
+            )
+            for part, bias in zip(parts, biases, strict=True)
+        )
         return Mlp(gate, up, down)
 
     def _matrix(self, name: str, rows: int, columns: int) -> Matrix:
@@ -178,8 +215,11 @@ class Weights:
             bias = torch.cat([self._checkpoint.tensor(name + ".bias", count) for name, count in parts])
         return Matrix(weights, self._kind, self._arena, bias)
 
+    def _vector(self, name: str, size: int) -> torch.Tensor:
+        return self._checkpoint.tensor(name, size).float()
+
     def _norm(self, name: str, size: int) -> torch.Tensor:
-        return self._checkpoint.tensor(name, size).float() + self._shape.norm_offset
+        return self._vector(name, size) + self._shape.norm_offset
 
     def _optional_norm(self, name: str, size: int) -> torch.Tensor | None:
         return self._norm(name, size) if name in self._checkpoint else None
