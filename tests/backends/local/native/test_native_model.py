@@ -29,6 +29,7 @@ try:
 except NoKernels as missing:
     pytest.skip(f"no kernels on this machine: {missing}", allow_module_level=True)
 
+MADE = [kind for kind in KINDS if kind != "mxfp4"]  # of any weights
 NATIVE = [kind for kind in ARCHITECTURES if kind in FAMILIES]
 TOLERANCE = 2e-4
 LENGTH = 61
@@ -56,7 +57,7 @@ def whole(model: NativeModel, ids: list[int]) -> torch.Tensor:
     return logits
 
 
-@pytest.fixture(params=[(kind, family) for kind in KINDS for family in ("qwen3", "qwen3_moe")], ids="-".join)
+@pytest.fixture(params=[(kind, family) for kind in MADE for family in ("qwen3", "qwen3_moe")], ids="-".join)
 def model(request: pytest.FixtureRequest, model_folder: Callable[[str], Path]) -> NativeModel:
     """A Qwen 3 in every precision, without and with experts: it has norms of heads, and grouped queries."""
     kind, family = request.param
@@ -112,6 +113,7 @@ EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 
         ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 16}),
         ("olmoe", {"num_experts": 4, "num_experts_per_tok": 3}),
         ("granitemoe", {"num_local_experts": 4, "num_experts_per_tok": 2, **ARCHITECTURES["granite"]}),
+        ("gpt_oss", {**ARCHITECTURES["gpt_oss"], "swiglu_limit": 0.5, "num_local_experts": 7}),
     ],
 )
 def test_mixtures_of_experts_are_those_of_transformers_however_they_are_cut(
@@ -171,8 +173,9 @@ def test_however_a_text_is_cut_the_bits_are_the_same(kind: str, model_folder: Ca
         ("qwen3", {"head_dim": 20}),
         ("gemma3_text", {"sliding_window": 40}),
         ("mistral", {"sliding_window": CHUNK + 100}),
+        ("gpt_oss", {"sliding_window": 40, "num_local_experts": 2, "initializer_range": 0.2}),
     ],
-    ids=["llama", "odd heads", "short window", "long window"],
+    ids=["llama", "odd heads", "short window", "long window", "sinks"],
 )
 def test_attention_over_several_chunks_is_that_of_transformers_however_it_is_cut(
     kind: str, settings: dict[str, Any], tmp_path: Path
@@ -196,7 +199,13 @@ def test_attention_over_several_chunks_is_that_of_transformers_however_it_is_cut
 
 @pytest.mark.parametrize(
     ("kind", "settings"),
-    [("llama", {}), ("mistral", {"sliding_window": 5}), ("qwen3_moe", {}), ("mixtral", {"sliding_window": 5})],
+    [
+        ("llama", {}),
+        ("mistral", {"sliding_window": 5}),
+        ("qwen3_moe", {}),
+        ("mixtral", {"sliding_window": 5}),
+        ("gpt_oss", {"sliding_window": 5}),
+    ],
 )
 def test_what_is_no_number_reaches_only_the_rows_that_see_it(
     kind: str, settings: dict[str, Any], tmp_path: Path
