@@ -208,7 +208,7 @@ def test_what_cannot_draft_is_refused(folder: Path, model_folder: Callable[[str]
     with pytest.raises(Unsupported, match="cut back"):
         connected(folder, model_folder("lfm2"))
     with pytest.raises(Unsupported, match="deterministic"):
-        LocalBackend(str(model_folder("mixtral")), dtype="bfloat16", device="cpu", draft="prompt", deterministic=True)
+        LocalBackend(str(model_folder("gpt2")), dtype="bfloat16", device="cpu", draft="prompt", deterministic=True)
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 9))

@@ -55,6 +55,11 @@ INLINE words from_nibbles(const int kind, words eight, const int from) {
 #if defined(__AVX512BW__)
     const words table = {DOUBLES, DOUBLES}; /* by five bits, of which the first does not count */
     return (words)_mm512_permutexvar_epi16((__m512i)(eight >> from), (__m512i)table);
+#elif defined(__AVX2__)
+    const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(DOUBLES)); /* the upper bytes, 0, give 0 */
+    union { words all; __m256i half[2]; } found = {eight >> from & 15};
+    for (int i = 0; i < 2; i++) found.half[i] = _mm256_shuffle_epi8(table, found.half[i]);
+    return (found.all << 8) >> 8;
 #else
     static const int8_t table[16] = {DOUBLES};
     words found;
