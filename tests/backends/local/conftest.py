@@ -130,7 +130,7 @@ def save_model(folder: Path, kind: str, settings: dict[str, object], *, chat_tem
     config = AutoConfig.for_model(kind, **{**SMALL, **settings})
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     for name, parameter in model.named_parameters():  # biases and norms start at 0 and 1: make them matter
-        if parameter.dim() == 1 and ("bias" in name or "norm" in name):
+        if "bias" in name or (parameter.dim() == 1 and "norm" in name):
             parameter.data += 0.1 * torch.randn_like(parameter)
     model.generation_config.eos_token_id = 2
     model.save_pretrained(folder)

@@ -19,8 +19,17 @@ FAMILIES = {
     "llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "phi3", "gemma2", "gemma3_text", "olmo2",
     "mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "gpt_oss",
 }  # fmt: skip
-ALWAYS_SLIDE = {"mistral", "phi3", "mixtral", "qwen3_moe"}
-"""Families of which every layer has the window, if there is one."""
+# What a configuration says beyond what its family's code in transformers looks at means nothing there, nor here.
+MIXTURES = {"mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "gpt_oss"}
+NORMS_HEADS = {"qwen3", "qwen3_moe", "gemma3_text", "olmo2", "olmoe"}
+NEVER_BIASED = {"mistral", "mixtral", "phi3"}
+BIASED_MLPS = {"llama", "smollm3", "granite"}
+LISTS_LAYERS = {"qwen2", "qwen3", "smollm3", "gemma2", "gemma3_text", "qwen2_moe", "gpt_oss"}
+ALWAYS_SLIDES = {"mistral", "phi3", "mixtral", "qwen3_moe"}
+"""Families of which every layer has the window, if there is one; the others have none in any but `LISTS_LAYERS`."""
+
+MOST_EXPERTS = 4096
+"""More of them in a layer are not believed: the kernels keep a few bytes for each on a thread's stack."""
 
 Gate = Literal["silu", "gelu", "clamped"]
 GATES: dict[str, Gate] = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu"}
@@ -82,6 +91,9 @@ class Architecture:
     gate: Gate
     tied: bool
     query_scale: float
+    qkv_bias: bool
+    output_bias: bool
+    mlp_bias: bool
     experts: Experts | None = None
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
@@ -103,6 +115,11 @@ class Architecture:
         return 1.0 if self.family.startswith("gemma") else 0.0
 
     @property
+    def norms_heads(self) -> bool:
+        """Whether queries and keys are normed."""
+        return self.family in NORMS_HEADS
+
+    @property
     def norms_all_heads(self) -> bool:
         """OLMo 2 and OLMoE norm the queries of all heads together."""
         return self.family in ("olmo2", "olmoe")
@@ -118,8 +135,15 @@ def read_architecture(config: Any) -> Architecture | None:
     kinds = _layer_types(config)
     names: list[str | None] = [*sorted(set(kinds))] if family == "gemma3_text" else [None]
     ropes = [_rope(config, head_size, name) for name in names]
-    if None in ropes or head_size % 2 or getattr(config, "clip_qkv", None) is not None:
+    if None in ropes or head_size % 2:
         return None
+    experts = _experts(config) if family in MIXTURES else None
+    if experts and not 1 <= experts.chosen <= experts.count <= MOST_EXPERTS:
+        return None
+    if family == "olmoe" and config.clip_qkv is not None:
+        return None
+    biased = family not in NEVER_BIASED and bool(getattr(config, "attention_bias", False))
+    qkv_bias = family == "qwen2" or (config.qkv_bias if family == "qwen2_moe" else biased)
     width = int(config.hidden_size)
     query_scale = head_size**-0.5
     if family.startswith("gemma"):
@@ -128,7 +152,7 @@ def read_architecture(config: Any) -> Architecture | None:
         query_scale = float(config.attention_multiplier)
     return Architecture(
         family=family,
-        layers=tuple(_layer_kind(config, index, kind, names) for index, kind in enumerate(kinds)),
+        layers=tuple(_layer_kind(config, index, kind, names, experts) for index, kind in enumerate(kinds)),
         ropes=tuple(rope for rope in ropes if rope is not None),
         width=width,
         heads=config.num_attention_heads,
@@ -140,7 +164,10 @@ def read_architecture(config: Any) -> Architecture | None:
         gate="clamped" if family == "gpt_oss" else GATES[activation],
         tied=bool(config.tie_word_embeddings),
         query_scale=query_scale,
-        experts=_experts(config),
+        qkv_bias=bool(qkv_bias),
+        output_bias=biased and not family.startswith("qwen2"),
+        mlp_bias=family in BIASED_MLPS and bool(config.mlp_bias),
+        experts=experts,
         embedding_scale=math.sqrt(width)
         if family.startswith("gemma")
         else float(getattr(config, "embedding_multiplier", 1.0)),
@@ -148,45 +175,46 @@ def read_architecture(config: Any) -> Architecture | None:
         logits_scale=1.0 / float(getattr(config, "logits_scaling", 1.0)),
         attention_cap=float(getattr(config, "attn_logit_softcapping", None) or 0.0),
         logits_cap=float(getattr(config, "final_logit_softcapping", None) or 0.0),
-        gate_scale=float(getattr(config, "swiglu_alpha", 1.0)),
-        gate_limit=float(getattr(config, "swiglu_limit", 0.0)),
+        gate_scale=float(config.swiglu_alpha) if family == "gpt_oss" else 1.0,
+        gate_limit=float(config.swiglu_limit) if family == "gpt_oss" else 0.0,
     )
 
 
 def _layer_types(config: Any) -> list[str]:
-    """ "full_attention" or "sliding_attention" for each layer; configurations without the list have one kind."""
-    count = int(config.num_hidden_layers)
-    if listed := getattr(config, "layer_types", None):
+    """ "full_attention" or "sliding_attention" for each layer."""
+    count, family = int(config.num_hidden_layers), config.model_type
+    if family in LISTS_LAYERS and (listed := getattr(config, "layer_types", None)):
         return list(listed)
-    slides = config.model_type in ALWAYS_SLIDE and config.sliding_window is not None
+    slides = family in ALWAYS_SLIDES and config.sliding_window is not None
     return ["sliding_attention" if slides else "full_attention"] * count
 
 
-def _layer_kind(config: Any, index: int, kind: str, ropes: list[str | None]) -> LayerKind:
+def _layer_kind(config: Any, index: int, kind: str, ropes: list[str | None], experts: Experts | None) -> LayerKind:
     window = int(getattr(config, "sliding_window", None) or 0) if kind == "sliding_attention" else 0
     without = getattr(config, "no_rope_layers", None)  # of SmolLM3; despite its name, 1 means with
-    if without and not without[index]:
-        return LayerKind(window, None)
-    return LayerKind(window, ropes.index(kind) if len(ropes) > 1 else 0, _mixes(config, index))
+    rope = None if without and not without[index] else ropes.index(kind) if len(ropes) > 1 else 0
+    return LayerKind(window, rope, experts is not None and _mixes(config, index))
 
 
 def _mixes(config: Any, index: int) -> bool:
-    """Whether this layer has experts: Qwen's have none in some layers."""
-    every = int(getattr(config, "decoder_sparse_step", 1))
-    plain = getattr(config, "mlp_only_layers", None) or ()
-    return _experts(config) is not None and index not in plain and (index + 1) % every == 0
+    """Whether this layer of a mixture has experts: Qwen's have none in some layers."""
+    if not config.model_type.startswith("qwen"):
+        return True
+    return index not in (config.mlp_only_layers or ()) and (index + 1) % config.decoder_sparse_step == 0
 
 
 def _experts(config: Any) -> Experts | None:
-    count = int(getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0)
+    """Of a mixture; None if its configuration says that there are none."""
+    qwen, family = config.model_type.startswith("qwen"), config.model_type
+    count = int(config.num_local_experts if family == "granitemoe" else config.num_experts)
     if not count:
         return None
     return Experts(
         count=count,
-        chosen=config.num_experts_per_tok,
-        hidden=getattr(config, "moe_intermediate_size", None) or config.intermediate_size,
-        normalised=bool(getattr(config, "norm_topk_prob", True)),
-        shared_hidden=int(getattr(config, "shared_expert_intermediate_size", None) or 0),
+        chosen=int(config.num_experts_per_tok),
+        hidden=int(config.moe_intermediate_size if qwen else config.intermediate_size),
+        normalised=bool(config.norm_topk_prob) if qwen or family == "olmoe" else True,
+        shared_hidden=int(config.shared_expert_intermediate_size) if family == "qwen2_moe" else 0,
     )
 
 
@@ -197,7 +225,8 @@ def _rope(config: Any, head_size: int, layer_type: str | None) -> Rope | None:
         settings = settings[layer_type]
     kind = settings.get("rope_type", "default")
     if kind == "default":
-        rotary = int(head_size * settings.get("partial_rotary_factor", 1.0))
+        share = settings.get("partial_rotary_factor", 1.0) if config.model_type == "phi3" else 1.0
+        rotary = int(head_size * share)
         exponents = torch.arange(0, rotary, 2, dtype=torch.float) / rotary
         return Rope(1.0 / settings["rope_theta"] ** exponents, 1.0)
     if kind not in FIXED_ROPES:

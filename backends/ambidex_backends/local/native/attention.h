@@ -39,27 +39,27 @@ INLINE int seen_from(const layer *l, const batch *b, int row) {
 }
 INLINE int seen_to(const batch *b, int row) { return b->positions[row] + 1; }
 
-/* Where a head's keys lie in two blocks, and in those behind them; `queries`: distance of a query's numbers. */
+/* Where a head's keys lie in two blocks, and in those behind them; `next_number`: from one number of a query to the next. */
 typedef struct {
     int64_t offset;
-    int size, queries;
+    int size, next_number;
     float scale;
     int64_t here[2], next[2];
 } key_range;
 
 /* Queries times the keys of one block or two: [block][query]. */
-INLINE void multiply_keys(const int half, const int count, const int side, key_range of, const float *question,
-                          vec out[2][QUERIES]) {
+INLINE void multiply_keys(const int half, const int count, const int side, const int looks_ahead, key_range of,
+                          const float *question, vec out[2][QUERIES]) {
     vec sums[2][2][QUERIES]; /* in registers, of even and odd numbers, so that enough of them are under way */
     for (int n = 0; n < side; n++)
         for (int q = 0; q < count; q++) sums[0][n][q] = sums[1][n][q] = (vec){0};
     for (int i = 0; i < of.size; i += 2)
-        for (int odd = 0; odd < 2; odd++, question += of.queries) {
+        for (int odd = 0; odd < 2; odd++, question += of.next_number) {
             const int64_t at = of.offset + (i + odd) * LANES;
             vec keys[2];
             for (int n = 0; n < side; n++) {
                 keys[n] = cached(half, of.here[n], at);
-                if (count <= 4 && !(half && odd)) __builtin_prefetch((const char *)of.next[n] + at * (half ? 2 : 4));
+                if (looks_ahead && !(half && odd)) __builtin_prefetch((const char *)of.next[n] + at * (half ? 2 : 4));
             }
             for (int q = 0; q < count; q++)
                 for (int n = 0; n < side; n++) sums[odd][n][q] += keys[n] * question[q];
@@ -139,7 +139,7 @@ INLINE void attend(const int half, const int count, const model *m, const layer 
                 __builtin_prefetch((const char *)of_both.next[n] + at * (half ? 2 : 4) + byte);
         for (int q = 0; q < count; q += part) {
             vec products[2][QUERIES];
-            multiply_keys(half, part, side, of_both, question[0] + q, products);
+            multiply_keys(half, part, side, count <= 4, of_both, question[0] + q, products);
             for (int n = 0; n < side && block + n < last; n++) {
                 const ints place = lane + (block + n) * LANES;
                 const int all_see = place[0] >= starts[used - 1] && place[LANES - 1] < ends[0];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors import safe_open
 
 from ambidex.errors import ModelLoadError
 
-from .stored import Mxfp4, from_fp8
+from .stored import MX_GROUP, Mxfp4, from_fp8
 
 MOST_MAPPED = 16 << 20
 """Bytes read from files before they are opened anew: what was read of a mapped file counts as this process's memory."""
@@ -46,22 +47,23 @@ class Checkpoint:
             if not found.is_floating_point() or found.dtype.itemsize < 2:
                 raise self._unfit(f"{name} holds {str(found.dtype).removeprefix('torch.')}, expected floats")
             return found
+        if len(shape) != 2:
+            raise self._unfit(f"{name} holds float8_e4m3fn, expected floats")
         scales = self._read_tensor(name + "_scale_inv")
-        blocks = [-(-size // each) for size, each in zip(shape, self._block or shape, strict=True)]
-        if scales.numel() != 1 and list(scales.shape) != blocks:
-            raise self._unfit(f"mismatched keys: {name}_scale_inv is {list(scales.shape)}, expected {blocks}")
+        rows, columns = self._block or shape
+        blocks = [-(-shape[0] // rows), -(-shape[1] // columns)]
+        if not scales.is_floating_point() or (scales.numel() != 1 and list(scales.shape) != blocks):
+            raise self._unfit(f"{_told(name + '_scale_inv', scales)}, expected {blocks} of floats")
         return from_fp8(found, scales, self._block)
 
-    def mxfp4(self, name: str, count: int, rows: int, columns: int) -> list[Mxfp4]:
+    def mxfp4(self, name: str, count: int, rows: int, columns: int) -> Iterator[Mxfp4]:
         """So many matrices of that name, stored as `name_blocks` and `name_scales`. Raises as `tensor` does."""
         blocks, exponents = self._read_tensor(name + "_blocks"), self._read_tensor(name + "_scales")
-        wanted = [count, rows, columns // 32]
-        if list(blocks.shape) != [*wanted, 16] or list(exponents.shape) != wanted or blocks.dtype is not torch.uint8:
-            kind = str(blocks.dtype).removeprefix("torch.")
-            raise self._unfit(
-                f"mismatched keys: {name}_blocks is {list(blocks.shape)} of {kind}, expected {[*wanted, 16]} of uint8"
-            )
-        return [Mxfp4.unpacked(*both) for both in zip(blocks, exponents, strict=True)]
+        groups = [count, rows, columns // MX_GROUP]
+        for kind, found, wanted in (("blocks", blocks, [*groups, MX_GROUP // 2]), ("scales", exponents, groups)):
+            if columns % MX_GROUP or list(found.shape) != wanted or found.dtype is not torch.uint8:
+                raise self._unfit(f"{_told(f'{name}_{kind}', found)}, expected {wanted} of uint8")
+        return (Mxfp4.unpacked(*both) for both in zip(blocks, exponents, strict=True))
 
     def _unfit(self, how: str) -> ModelLoadError:
         return ModelLoadError(f"The weights in {self._folder} do not fit their config.json: {how}.")
@@ -80,3 +82,7 @@ class Checkpoint:
         if name not in self._open:
             self._open[name] = safe_open(self._folder / name, framework="pt")
         return self._open[name]
+
+
+def _told(name: str, found: torch.Tensor) -> str:
+    return f"mismatched keys: {name} is {list(found.shape)} of {str(found.dtype).removeprefix('torch.')}"

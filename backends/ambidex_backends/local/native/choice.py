@@ -41,6 +41,8 @@ def native_model(
     Raises `Unsupported` where it was asked for and cannot be had, and for `quantize` with it, since only the kernels
     multiply with quantised weights; `ModelLoadError` where the weights do not fit the configuration.
     """
+    if wanted is False and quantize is None:
+        return None
     architecture = read_architecture(config)
     obstacle = _obstacle(config, device, dtype, architecture is not None, wanted)
     if architecture is not None and obstacle is None:

@@ -69,7 +69,7 @@ static void mix_experts(const model *m, const layer *l, const batch *b, thread t
     const int rows = b->rows;
     int first[m->experts + 1];
     matmul(&l->router, (operands){b->normed, m->activation_stride, b->routing, m->routing_stride, PLAIN, 1}, rows, t);
-    if (l->mlp.down.rows) gated(m, &l->mlp, b->normed, b->hidden, m->hidden_stride, rows, t);
+    if (l->mlp.down.rows) gated(m, &l->mlp, b->normed, b->shared_hidden, m->shared_stride, rows, t);
     meet(t);
     for (int r = t.index; r < rows; r += t.count) choose_experts(m, b, r);
     meet(t);
@@ -81,8 +81,10 @@ static void mix_experts(const model *m, const layer *l, const batch *b, thread t
         if (first[e + 1] > first[e]) gated(m, l->experts + e, x, hidden, m->expert_stride, first[e + 1] - first[e], t);
     }
     meet(t);
-    if (l->mlp.down.rows)
-        matmul(&l->mlp.down, (operands){b->hidden, m->hidden_stride, b->added, m->activation_stride, PLAIN, 1}, rows, t);
+    if (l->mlp.down.rows) {
+        const operands o = {b->shared_hidden, m->shared_stride, b->added, m->activation_stride, PLAIN, 1};
+        matmul(&l->mlp.down, o, rows, t);
+    }
     for (int e = 0; e < m->experts; e++) {
         const float *hidden = b->expert_hidden + (int64_t)first[e] * m->expert_stride;
         const operands o = {hidden, m->expert_stride, b->gathered + (int64_t)first[e] * m->activation_stride,

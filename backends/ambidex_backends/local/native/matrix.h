@@ -223,7 +223,7 @@ INLINE void put(const matrix *w, int tile, float *out, vec sums, const int how, 
     if (how == GATE_GELU) store(to, gelu(load(to)) * sums);
     if (how == GATE_CLAMPED) {
         const vec gate = smaller(splat(limit), load(to)), clamped = larger(splat(-limit), smaller(splat(limit), sums));
-        store(to, silu(scale * gate) / scale * (clamped + 1.0f));
+        store(to, gate / (1.0f + exponential(-scale * gate)) * (clamped + 1.0f));
     }
 }
 

@@ -31,7 +31,7 @@ typedef struct {
     const float *final_norm;
     int32_t activation_stride, query_stride, hidden_stride;
     int32_t experts, chosen, is_normalised;       /* of a layer; of a row; whether the weights of these add up to 1 */
-    int32_t routing_stride, expert_stride;
+    int32_t routing_stride, expert_stride, shared_stride;
 } model;
 
 /* Rows to compute. `blocks[r]`: the addresses of the cache blocks of row r's sequence, LANES positions each. */
@@ -43,6 +43,7 @@ typedef struct {
     const float *const *cosines, *const *sines;   /* for each table: [positions, rotary / 2] */
     float *states, *normed, *qkv, *attended, *hidden, *added; /* [rows, stride], padding zeroed */
     float *softmax;                               /* [rows][heads][2]: a query's greatest score and sum so far */
+    float *shared_hidden;                         /* [rows, shared_stride]: of the MLP that stands beside experts */
     float *routing, *shares;                      /* [rows, routing_stride]; [rows, chosen]: the weights of its experts */
     int32_t *choices, *places;                    /* [rows, chosen]: experts; rows of `gathered` */
     float *gathered, *expert_hidden;              /* [rows * chosen, activation_stride or expert_stride], by expert */

@@ -18,8 +18,9 @@ from .architecture import Architecture, Gate, LayerKind
 from .blocks import BLOCK, BlockCache, BlockPool
 from .library import kernels
 from .matrix import LANES, STEP, MatrixStruct, padded
+from .mlp_weights import Mixture, Mlp
 from .structs import BatchStruct, LayerStruct, MlpStruct, ModelStruct, pointer, pointers
-from .weights import LayerWeights, Mlp, Weights
+from .weights import LayerWeights, Weights
 
 
 class NativeModel:
@@ -39,13 +40,13 @@ class NativeModel:
         self._strides = (
             padded(shape.width, STEP),
             padded((shape.heads + 2 * shape.kv_heads) * shape.head_size, STEP),
-            padded(max(shape.hidden, shape.experts.shared_hidden if shape.experts else 0), STEP),
+            padded(shape.hidden, STEP),
         )
         head_stride = padded(shape.head_size, LANES)
         each = len(shape.layers) * shape.kv_heads * BLOCK * (shape.head_size + head_stride)
         self.pool = BlockPool(each, torch.bfloat16 if half else torch.float32, cache_bytes)
-        self._mlps = [(MlpStruct * len(layer.experts))(*map(_mlp_struct, layer.experts)) for layer in weights.layers]
-        layers = map(_layer_struct, weights.layers, shape.layers, self._mlps)
+        self._experts = [_expert_structs(layer.mlp) for layer in weights.layers]  # kept: the layers point there
+        layers = map(_layer_struct, weights.layers, shape.layers, self._experts)
         experts = shape.experts
         self._layers = (LayerStruct * len(shape.layers))(*layers)
         self._model = ModelStruct(
@@ -80,6 +81,7 @@ class NativeModel:
             is_normalised=bool(experts and experts.normalised),
             routing_stride=padded(experts.count + 1, LANES) if experts else 0,
             expert_stride=padded(experts.hidden, STEP) if experts else 0,
+            shared_stride=padded(experts.shared_hidden, STEP) if experts else 0,
         )
         self._batch = BatchStruct()
         self._rows = 0
@@ -181,20 +183,26 @@ class NativeModel:
             buffers |= {name: torch.zeros(rows, chosen, dtype=torch.int32) for name in ("choices", "places")}
             buffers["gathered"] = torch.zeros(rows * chosen, wide)
             buffers["expert_hidden"] = torch.zeros(rows * chosen, model.expert_stride)
+            buffers["shared_hidden"] = torch.zeros(rows, model.shared_stride)
         return buffers
 
 
 def _mlp_struct(mlp: Mlp | None) -> MlpStruct:
-    return MlpStruct(mlp.gate.struct, mlp.up.struct, mlp.down.struct) if mlp else MlpStruct()
+    return MlpStruct(*(matrix.struct for matrix in mlp.matrices)) if mlp else MlpStruct()
 
 
-def _layer_struct(layer: LayerWeights, kind: LayerKind, experts: ctypes.Array[MlpStruct]) -> LayerStruct:
+def _expert_structs(mlp: Mlp | Mixture) -> ctypes.Array[MlpStruct] | None:
+    return (MlpStruct * len(mlp.experts))(*map(_mlp_struct, mlp.experts)) if isinstance(mlp, Mixture) else None
+
+
+def _layer_struct(layer: LayerWeights, kind: LayerKind, experts: ctypes.Array[MlpStruct] | None) -> LayerStruct:
+    mixture = layer.mlp if isinstance(layer.mlp, Mixture) else None
     return LayerStruct(
         qkv=layer.qkv.struct,
         output=layer.output.struct,
-        mlp=_mlp_struct(layer.mlp),
-        router=layer.router.struct if layer.router else MatrixStruct(),
-        experts=ctypes.addressof(experts) if layer.experts else None,
+        mlp=_mlp_struct(layer.mlp.shared if isinstance(layer.mlp, Mixture) else layer.mlp),
+        router=mixture.router.struct if mixture else MatrixStruct(),
+        experts=ctypes.addressof(experts) if experts else None,
         attention_norm=pointer(layer.attention_norm),
         mlp_norm=pointer(layer.mlp_norm),
         attention_post=pointer(layer.attention_post),

@@ -8,6 +8,11 @@ from typing import Any
 
 import torch
 
+from ambidex.errors import ModelLoadError
+
+MX_GROUP = 32
+"""Weights of a row that share an exponent in MXFP4 (OCP Microscaling Formats 1.0, 5.2)."""
+
 FORMATS = (None, "fp8", "mxfp4")
 """Of `quantization_config` in a configuration, those which are read here; None: floats."""
 
@@ -17,15 +22,23 @@ E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3
 
 def stored_as(config: Any) -> str | None:
     """The format of the weights by their configuration, None for floats."""
-    settings = getattr(config, "quantization_config", None) or {}
-    return dict(settings).get("quant_method")
+    settings = _settings(config)
+    return str(settings.get("quant_method") or "a format without a name") if settings else None
 
 
 def block_size(config: Any) -> tuple[int, int] | None:
-    """How many rows and columns of fp8 weights share a scale; None: all of a matrix."""
+    """How many rows and columns of fp8 weights share a scale; None: all of a matrix. Raises `ModelLoadError`."""
+    size = _settings(config).get("weight_block_size", (128, 128))
+    if size is None:
+        return None
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
+        raise ModelLoadError(f"weight_block_size in quantization_config takes two positive integers, got {size!r}.")
+    return size[0], size[1]
+
+
+def _settings(config: Any) -> dict[str, Any]:
     settings = getattr(config, "quantization_config", None) or {}
-    size = dict(settings).get("weight_block_size")
-    return None if size is None else (int(size[0]), int(size[1]))
+    return settings if isinstance(settings, dict) else dict(settings.to_dict())
 
 
 def from_fp8(weight: torch.Tensor, scales: torch.Tensor, block: tuple[int, int] | None) -> torch.Tensor:
@@ -41,7 +54,7 @@ def from_fp8(weight: torch.Tensor, scales: torch.Tensor, block: tuple[int, int] 
 class Mxfp4:
     """Weights in MXFP4: `codes` int8 `[rows, columns]` of 0 to 15, `exponents` uint8 `[rows, columns / 32]`.
 
-    A weight is `E2M1[code] * 2 ** (exponent - 127)`.
+    A weight is `E2M1[code] * 2 ** (exponent - 127)`, and no number if the exponent is 255.
     """
 
     codes: torch.Tensor
@@ -61,7 +74,7 @@ class Mxfp4:
     @property
     def scales(self) -> torch.Tensor:
         """Of the doubled numbers, which are whole: bfloat16 `[rows, columns / 32]`, exact."""
-        return torch.exp2(self.exponents.float() - 128).bfloat16()
+        return _powers(self.exponents, 128).bfloat16()
 
     def every_other(self, first: int) -> Mxfp4:
         """Each second row from that one on."""
@@ -75,4 +88,9 @@ class Mxfp4:
     def float(self) -> torch.Tensor:
         """float32 `[rows, columns]`, exact."""
         numbers = torch.tensor(E2M1)[self.codes.long()].view(*self.exponents.shape, -1)
-        return (numbers * torch.exp2(self.exponents.float() - 127)[..., None]).view(self.codes.shape)
+        return (numbers * _powers(self.exponents, 127)[..., None]).view(self.codes.shape)
+
+
+def _powers(exponents: torch.Tensor, bias: int) -> torch.Tensor:
+    """2 ** (exponent - bias) of E8M0, of which 255 is no number (5.4.1)."""
+    return torch.exp2(exponents.float() - bias).masked_fill(exponents == 255, torch.nan)

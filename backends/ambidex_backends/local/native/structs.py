@@ -50,7 +50,10 @@ class ModelStruct(ctypes.Structure):
         ("head", MatrixStruct),
         ("final_norm", _POINTER),
         *((name, _INT) for name in ("activation_stride", "query_stride", "hidden_stride")),
-        *((name, _INT) for name in ("experts", "chosen", "is_normalised", "routing_stride", "expert_stride")),
+        *(
+            (name, _INT)
+            for name in ("experts", "chosen", "is_normalised", "routing_stride", "expert_stride", "shared_stride")
+        ),
     ]
 
 
@@ -62,6 +65,7 @@ class BatchStruct(ctypes.Structure):
         ("scored", _INT),
         *((name, _POINTER) for name in ("ids", "positions", "blocks", "scored_rows", "cosines", "sines")),
         *((name, _POINTER) for name in ("states", "normed", "qkv", "attended", "hidden", "added", "softmax")),
+        ("shared_hidden", _POINTER),
         *((name, _POINTER) for name in ("routing", "shares", "choices", "places", "gathered", "expert_hidden")),
         ("logits", _POINTER),
     ]

@@ -45,7 +45,7 @@ INLINE ints more_whole(ints a, ints b) { return a > b; }
 
 INLINE vec chosen(ints where, vec yes, vec no) { return (vec)((where & (ints)yes) | (~where & (ints)no)); }
 
-/* a if it is more or less than b, else b: also if one of them is no number. */
+/* The larger and the smaller of the two; b where one of them is no number. */
 #ifdef __AVX512F__
 INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }

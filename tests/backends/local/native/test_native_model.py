@@ -99,6 +99,7 @@ def test_scaled_positions_are_those_of_transformers(rope: dict[str, object], tmp
     assert torch.allclose(whole(native(folder), ids), expected, atol=TOLERANCE)
 
 
+CALM = {"initializer_range": 0.2}  # or rounding is multiplied from layer to layer
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
 
@@ -119,7 +120,7 @@ EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 
 def test_mixtures_of_experts_are_those_of_transformers_however_they_are_cut(
     family: str, settings: dict[str, object], tmp_path: Path
 ) -> None:
-    folder = save_model(tmp_path, family, settings)
+    folder = save_model(tmp_path, family, {**CALM, **settings})
     reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     ids, model = some_ids(2), native(folder)
     with torch.inference_mode():
@@ -129,6 +130,85 @@ def test_mixtures_of_experts_are_those_of_transformers_however_they_are_cut(
     cache = BlockCache(model.pool)
     parts = [model.forward([Span(ids[at : at + 7], cache, len(ids[at : at + 7]))])[0] for at in range(0, LENGTH, 7)]
     assert torch.equal(torch.cat(parts), logits)
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_an_mlp_that_all_share_leaves_nothing_behind(kind: Kind, tmp_path: Path) -> None:
+    settings = {**EXPERTS, "shared_expert_intermediate_size": 192, "mlp_only_layers": [0, 2], "intermediate_size": 72}
+    folder = save_model(tmp_path, "qwen2_moe", {**settings, "tie_word_embeddings": False})
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.embed_tokens.weight"][1] = torch.nan
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    model, ids = native(folder, kind), some_ids(3)
+    expected = whole(model, ids)
+    assert whole(model, [1] * LENGTH).isnan().all()
+    assert torch.equal(whole(model, ids), expected)
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("mixtral", {"norm_topk_prob": False, "moe_intermediate_size": 7, "layer_types": ["full_attention"] * 4}),
+        ("mixtral", {"sliding_window": 16, "layer_types": ["full_attention"] * 4}),
+        ("granitemoe", {"norm_topk_prob": False, "num_local_experts": 4}),
+        ("olmoe", {"mlp_only_layers": [1], "partial_rotary_factor": 0.5, "num_experts": 4, "num_experts_per_tok": 2}),
+        ("qwen3_moe", {**EXPERTS, "shared_expert_intermediate_size": 64, "attention_bias": True}),
+        ("llama", {"num_experts": 4, "num_experts_per_tok": 2, "swiglu_limit": None, "qkv_bias": True}),
+        ("llama", {"layer_types": ["sliding_attention"] * 4, "sliding_window": 16}),
+        ("gpt_oss", {**ARCHITECTURES["gpt_oss"], "attention_bias": False, "swiglu_alpha": 0.0}),
+    ],
+)
+def test_what_a_family_does_not_look_at_is_not_looked_at(
+    family: str, settings: dict[str, object], tmp_path: Path
+) -> None:
+    folder = save_model(tmp_path, family, {**CALM, **settings})
+    tensors = load_file(folder / "model.safetensors")  # nor are tensors that it does not have
+    tensors.setdefault("model.layers.0.self_attn.q_proj.bias", torch.ones(48))
+    tensors.setdefault("model.layers.0.mlp.gate.bias", torch.ones(4))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    ids = some_ids(2)
+    with torch.inference_mode():
+        expected = reference(input_ids=torch.tensor([ids])).logits[0]
+    assert torch.allclose(whole(native(folder), ids), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("family", ["qwen3_moe", "olmoe", "mixtral", "granitemoe"])
+def test_experts_in_one_tensor_are_those_in_many(family: str, tmp_path: Path) -> None:
+    settings = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2}
+    folder, other = save_model(tmp_path / "many", family, settings), tmp_path / "one"
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.save_pretrained(other, save_original_format=False)
+    ids = some_ids(2)
+    assert torch.equal(whole(native(other), ids), whole(native(folder), ids))
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(4, 0), (4, 5), (4, -1), (5000, 2)])
+def test_numbers_of_experts_that_cannot_be_are_left_to_transformers(count: int, chosen: int) -> None:
+    settings = {**EXPERTS, "num_experts": count, "num_experts_per_tok": chosen}
+    assert read_architecture(AutoConfig.for_model("qwen3_moe", **settings)) is None
+    assert read_architecture(AutoConfig.for_model("olmoe", clip_qkv=8.0)) is None
+
+
+@pytest.mark.parametrize("name", ["self_attn.k_norm.weight", "self_attn.q_norm.weight"])
+@pytest.mark.parametrize("family", ["olmoe", "qwen3"])
+def test_a_norm_that_is_missing_is_named(family: str, name: str, tmp_path: Path) -> None:
+    settings = {"num_experts": 4, "num_experts_per_tok": 2} if family == "olmoe" else {}
+    folder = save_model(tmp_path, family, settings)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[f"model.layers.2.{name}"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelLoadError, match=rf"missing keys: model\.layers\.2\.{name}"):
+        native(folder)
+
+
+def test_a_file_that_is_changed_later_changes_nothing(tmp_path: Path) -> None:
+    folder, ids = save_model(tmp_path, "gpt_oss", ARCHITECTURES["gpt_oss"]), some_ids(2)
+    model = native(folder)
+    expected = whole(model, ids)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(100)
+    assert torch.equal(whole(model, ids), expected)
 
 
 def test_an_expert_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -347,7 +427,7 @@ def test_a_failed_pass_leaves_caches_as_they_were(model: NativeModel) -> None:
     assert torch.equal(logits, whole_tail(model, ids, 1))
 
 
-@pytest.mark.parametrize("failing", range(14))  # thirteen buffers, positions
+@pytest.mark.parametrize("failing", range(15))  # fourteen buffers, positions
 def test_without_memory_for_a_pass_the_next_one_is_right(
     failing: int, model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,18 +89,38 @@ def test_fp8_weights_without_scales_or_with_others_are_refused(tmp_path: Path) -
     with pytest.raises(ModelLoadError, match=r"missing keys: .*down_proj\.weight_scale_inv"):
         loaded(folder)
     change(folder, {**tensors, name + "_scale_inv": scales[:, 1:].contiguous()}, stored)
-    with pytest.raises(ModelLoadError, match=r"down_proj\.weight_scale_inv is \[3, 5\], expected \[3, 6\]"):
+    with pytest.raises(ModelLoadError, match=r"down_proj\.weight_scale_inv is \[3, 5\] of float32, expected \[3, 6\]"):
         loaded(folder)
     change(folder, {**tensors, name: torch.zeros(48, 96, dtype=torch.int8)}, stored)
     with pytest.raises(ModelLoadError, match=r"down_proj\.weight holds int8, expected floats"):
         loaded(folder)
+    change(folder, {**tensors, name + "_scale_inv": scales}, {"quant_method": "fp8", "weight_block_size": [16, 0]})
+    with pytest.raises(ModelLoadError, match=r"takes two positive integers, got \[16, 0\]"):
+        loaded(folder)
+    change(folder, {**tensors, name + "_scale_inv": scales}, stored)
+    norm = "model.layers.1.input_layernorm.weight"
+    change(folder, {**tensors, name + "_scale_inv": scales, norm: tensors[norm].to(torch.float8_e4m3fn)}, stored)
+    with pytest.raises(ModelLoadError, match=r"layernorm\.weight holds float8_e4m3fn, expected floats"):
+        loaded(folder)
+
+
+def test_fp8_weights_share_scales_by_128_unless_told_otherwise(tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "qwen3", {})
+    tensors, name = load_file(folder / "model.safetensors"), "model.layers.1.mlp.down_proj.weight"
+    tensors[name], tensors[name + "_scale_inv"] = in_fp8(tensors[name], 128)
+    change(folder, tensors, {"quant_method": "fp8"})
+    assert whole(loaded(folder), some_ids(1)).isfinite().all()
 
 
 def test_what_is_stored_otherwise_is_left_to_transformers(tmp_path: Path) -> None:
     folder = save_model(tmp_path, "qwen3", {})
-    change(folder, load_file(folder / "model.safetensors"), {"quant_method": "awq", "bits": 4})
-    with pytest.raises(Unsupported, match="they do not read weights that are stored as 'awq'"):
-        loaded(folder)
+    for stored, told in (
+        ({"quant_method": "awq", "bits": 4}, "awq"),
+        ({"load_in_4bit": True}, "a format without a name"),
+    ):
+        change(folder, load_file(folder / "model.safetensors"), stored)
+        with pytest.raises(Unsupported, match=f"they do not read weights that are stored as '{told}'"):
+            loaded(folder)
     assert native_model(folder, AutoConfig.from_pretrained(folder), CPU, torch.float32, None, None, 0) is None
 
 
@@ -164,6 +184,12 @@ def test_experts_in_mxfp4_are_those_in_floats(experts_in_mxfp4: tuple[Path, Path
     ).norm()  # of the experts, only what they are given is rounded
 
 
+def test_an_exponent_of_255_is_no_number() -> None:
+    weights = Mxfp4(torch.ones(1, 32, dtype=torch.int8), torch.full((1, 1), 255, dtype=torch.uint8))
+    assert weights.float().isnan().all()
+    assert weights.scales.isnan().all()
+
+
 @pytest.mark.parametrize("quantize", [None, "int8", "int4"])
 def test_in_mxfp4_the_bits_are_the_same_however_a_text_is_cut(
     quantize: str | None, experts_in_mxfp4: tuple[Path, Path]
@@ -177,8 +203,24 @@ def test_in_mxfp4_the_bits_are_the_same_however_a_text_is_cut(
         assert torch.equal(torch.cat(got), expected)
 
 
-def test_experts_in_mxfp4_of_another_shape_are_refused(experts_in_mxfp4: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = save_model(tmp_path, "gpt_oss", {**ARCHITECTURES["gpt_oss"], "hidden_size": 64, "head_dim": 16})
-    change(folder, load_file(experts_in_mxfp4[1] / "model.safetensors"), {"quant_method": "mxfp4"})
-    with pytest.raises(ModelLoadError, match=r"mismatched keys: model\.layers\.0\.mlp\."):
-        loaded(folder)
+def test_experts_in_mxfp4_of_another_shape_or_kind_are_refused(
+    experts_in_mxfp4: tuple[Path, Path], tmp_path: Path
+) -> None:
+    sizes = {**ARCHITECTURES["gpt_oss"], "hidden_size": 64, "head_dim": 16, "num_local_experts": 6}
+    folder, tensors = save_model(tmp_path, "gpt_oss", sizes), load_file(experts_in_mxfp4[1] / "model.safetensors")
+    name = "model.layers.0.mlp.experts.down_proj"
+    wrong = {"_blocks": tensors[name + "_blocks"][:, :-1], "_scales": tensors[name + "_scales"].to(torch.float32)}
+    for what, tensor in wrong.items():
+        change(folder, {**tensors, name + what: tensor.contiguous()}, {"quant_method": "mxfp4"})
+        with pytest.raises(
+            ModelLoadError, match=rf"mismatched keys: {name}{what} is .*, expected \[6, 64, 3.* of uint8"
+        ):
+            loaded(folder)
+    uneven = save_model(tmp_path / "uneven", "gpt_oss", {**ARCHITECTURES["gpt_oss"], "num_local_experts": 6})
+    kept = load_file(uneven / "model.safetensors")
+    for tensor in [tensor for tensor in kept if tensor.endswith("experts.gate_up_proj")]:
+        count, columns, rows = kept.pop(tensor).shape
+        kept[tensor + "_blocks"], kept[tensor + "_scales"] = some_mxfp4(count, rows, columns)
+    change(uneven, kept, {"quant_method": "mxfp4"})
+    with pytest.raises(ModelLoadError, match=r"gate_up_proj_blocks is \[6, 192, 1, 16\]"):
+        loaded(uneven)
