@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,7 +124,7 @@ def text_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def save_model(folder: Path, kind: str, settings: dict[str, object], *, chat_template: str | None = CHATML) -> Path:
+def save_model(folder: Path, kind: str, settings: Mapping[str, object], *, chat_template: str | None = CHATML) -> Path:
     """A random model of architecture `kind` in `folder`, with tokenizer and chat template."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind, **{**SMALL, **settings})

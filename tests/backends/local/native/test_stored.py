@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 def loaded(folder: Path, dtype: torch.dtype = torch.float32, **options: Any) -> NativeModel:
     config = AutoConfig.from_pretrained(folder)
-    settings = {"quantize": None, "wanted": True, "cache_bytes": 1 << 24, **options}
+    settings: dict[str, Any] = {"quantize": None, "wanted": True, "cache_bytes": 1 << 24, **options}
     model = native_model(folder, config, CPU, dtype, **settings)
     assert model is not None
     return model
@@ -218,9 +218,9 @@ def test_experts_in_mxfp4_of_another_shape_or_kind_are_refused(
             loaded(folder)
     uneven = save_model(tmp_path / "uneven", "gpt_oss", {**ARCHITECTURES["gpt_oss"], "num_local_experts": 6})
     kept = load_file(uneven / "model.safetensors")
-    for tensor in [tensor for tensor in kept if tensor.endswith("experts.gate_up_proj")]:
-        count, columns, rows = kept.pop(tensor).shape
-        kept[tensor + "_blocks"], kept[tensor + "_scales"] = some_mxfp4(count, rows, columns)
+    for both in [one for one in kept if one.endswith("experts.gate_up_proj")]:
+        count, columns, rows = kept.pop(both).shape
+        kept[both + "_blocks"], kept[both + "_scales"] = some_mxfp4(count, rows, columns)
     change(uneven, kept, {"quant_method": "mxfp4"})
     with pytest.raises(ModelLoadError, match=r"gate_up_proj_blocks is \[6, 192, 1, 16\]"):
         loaded(uneven)
