@@ -48,6 +48,11 @@ class Mixture:
     experts: tuple[Mlp, ...]
     shared: Mlp | None
 
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """All but those of the experts."""
+        return (self.router, *(self.shared.matrices if self.shared else ()))
+
 
 def read_mlp(reader: MatrixReader, shape: Architecture, at: str) -> Mlp:
     """The MLP whose names begin with `at`. Raises `ModelLoadError`."""

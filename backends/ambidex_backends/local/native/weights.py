@@ -61,14 +61,8 @@ class Weights:
 
     def _always(self) -> set[Matrix]:
         """All matrices but those of experts."""
-        matrices = {self.embedding, self.head}
-        for layer in self.layers:
-            matrices |= {layer.qkv, layer.output}
-            mlp = layer.mlp.shared if isinstance(layer.mlp, Mixture) else layer.mlp
-            matrices |= set(mlp.matrices) if mlp else set()
-            if isinstance(layer.mlp, Mixture):
-                matrices.add(layer.mlp.router)
-        return matrices
+        layers = [matrix for layer in self.layers for matrix in (layer.qkv, layer.output, *layer.mlp.matrices)]
+        return {self.embedding, self.head, *layers}
 
     def rounded(self, value: float) -> float:
         """The number as the model's dtype holds it: Gemma multiplies its embeddings in that dtype."""
