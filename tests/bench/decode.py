@@ -1,12 +1,13 @@
 """Decoding one answer: beside `transformers.generate` and llama.cpp, with the same weights, prompt and length.
 
     .venv/bin/python tests/bench/decode.py [--shape SmolLM2-135M] [--kind int8] [--rounds 5] [--tokens 48] [--prompt 64]
+    .venv/bin/python tests/bench/decode.py --device cuda --shape Llama-3-8B --kind bfloat16
 
 In one process, interleaved, all greedily on all cores; medians over the rounds of tokens per second after the first
 token, of the seconds until the first one, and of the ratios within each round. `generate` computes in float32 and
 bfloat16 only: quantised weights stand beside its bfloat16. llama.cpp has Q8_0 and Q4_0 for them. The limit is that of
-reading all weights of a token once, at the speed at which this machine's cores add up a large array, measured in each
-round too.
+reading all weights of a token once, at the speed at which this machine's cores, or its GPU, add up a large array,
+measured in each round too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ambidex_backends.local import LocalBackend
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import llama_cpp_peer
-from tests.bench.models import POCKET, SHAPES, random_model, some_ids
+from tests.bench.models import GPU_SHAPES, POCKET, SHAPES, random_model, some_ids
 
 KINDS = ("float32", "bfloat16", "int8", "int4")
 Times = tuple[list[int], float, float]
@@ -42,10 +43,10 @@ class Ours:
 
     name = "ambidex"
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, device: str) -> None:
         quantised: Any = kind if kind.startswith("int") else None
         dtype = "bfloat16" if quantised else kind
-        self._backend = LocalBackend(str(folder), dtype=dtype, quantize=quantised, device="cpu", cache_bytes=0)
+        self._backend = LocalBackend(str(folder), dtype=dtype, quantize=quantised, device=device, cache_bytes=0)
         self.nbytes: int = getattr(self._backend._runtime.engine._model, "nbytes_for_token", 0)
 
     def greedy(self, prompt: list[int], count: int) -> Times:
@@ -71,8 +72,8 @@ class Generate:
 
     name = "generate"
 
-    def __init__(self, folder: Path, kind: str) -> None:
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, kind)).eval()
+    def __init__(self, folder: Path, kind: str, device: str) -> None:
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, kind)).to(device).eval()
 
     def greedy(self, prompt: list[int], count: int) -> Times:
         _, first = self._timed(prompt, 1)
@@ -83,7 +84,7 @@ class Generate:
         del self._model
 
     def _timed(self, prompt: list[int], count: int) -> tuple[list[int], float]:
-        ids = torch.tensor([prompt])
+        ids = torch.tensor([prompt], device=self._model.device)
         start = time.perf_counter()
         out = self._model.generate(
             ids,
@@ -96,13 +97,13 @@ class Generate:
         return out[0, len(prompt) :].tolist(), time.perf_counter() - start
 
 
-def read_speed() -> float:
-    """Bytes per second at which all cores add up an array far larger than the caches; the best of some tries."""
-    numbers = torch.ones(64 << 20)
+def read_speed(device: str) -> float:
+    """Bytes per second at which it adds up an array far larger than the caches; the best of some tries."""
+    numbers = torch.ones((1 << 30) if device.startswith("cuda") else 64 << 20, device=device)
     best = 0.0
     for _ in range(4):
         start = time.perf_counter()
-        numbers.sum()
+        numbers.sum().item()
         best = max(best, numbers.nbytes / (time.perf_counter() - start))
     return best
 
@@ -110,10 +111,10 @@ def read_speed() -> float:
 def compare(label: str, folder: Path, kind: str, scratch: Path, options: argparse.Namespace) -> None:
     """Prints one table for a model in one precision."""
     prompt, count = some_ids(options.prompt), options.tokens
-    ours = Ours(folder, kind)
-    theirs = Generate(folder, kind if not kind.startswith("int") else "bfloat16")
+    ours = Ours(folder, kind, options.device)
+    theirs = Generate(folder, kind if not kind.startswith("int") else "bfloat16", options.device)
     peers: list[Any] = [ours, theirs]
-    if llama_cpp_peer.absent() is None and label in SHAPES:
+    if options.device == "cpu" and llama_cpp_peer.absent() is None and label in SHAPES:
         file = scratch / f"{label}-{kind}.gguf"
         if not file.exists():
             llama_cpp_peer.write_gguf(folder, kind, file)
@@ -133,7 +134,7 @@ def compare(label: str, folder: Path, kind: str, scratch: Path, options: argpars
             firsts[peer.name].append(first)
             expected.setdefault(peer.name, ids)
         if ours.nbytes:
-            shares.append(rates["ambidex"][-1] * ours.nbytes / read_speed())
+            shares.append(rates["ambidex"][-1] * ours.nbytes / read_speed(options.device))
     print(f"{label}, {kind}, prompt {options.prompt}, {count} tokens", flush=True)
     for peer in peers:
         ratio = statistics.median(m / t for m, t in zip(rates["ambidex"], rates[peer.name], strict=True))
@@ -153,12 +154,13 @@ def compare(label: str, folder: Path, kind: str, scratch: Path, options: argpars
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--shape", action="append", choices=[*SHAPES, "Pocket"])
+    parser.add_argument("--shape", action="append", choices=[*SHAPES, *GPU_SHAPES, "Pocket"])
     parser.add_argument("--model", type=Path, help="a folder instead of the shapes")
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--prompt", type=int, default=64, help="tokens of the prompt; 512 for the speed of prefill")
+    parser.add_argument("--device", default="cpu", help="with cuda, llama.cpp is left out")
     parser.add_argument("--keep", type=Path, help="a folder where made models stay, for the next time")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")

@@ -56,19 +56,37 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 """Name -> kind of architecture and its settings; embeddings are tied, and nothing ends a text. The last one is half as
 wide and a quarter as deep as Qwen3-30B-A3B, with half of its experts."""
 
+GPU_SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "Llama-3-8B": (
+        "llama",
+        {
+            "vocab_size": 128256,
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 8192,
+        },
+    ),
+}
+"""Made in bfloat16, and only where they are asked for."""
+
 POCKET = Path(__file__).parents[2] / "backends" / "ambidex_backends" / "local" / "pocket"
 
 
 def random_model(name: str, folder: Path) -> Path:
-    """A model of that shape in `folder`, in float32, unless it is there; speed does not depend on values."""
+    """A model of that shape in `folder`, unless it is there; speed does not depend on values."""
     if (folder / "tokenizer.json").exists():
         return folder
-    kind, settings = SHAPES[name]
+    kind, settings = {**SHAPES, **GPU_SHAPES}[name]
     torch.manual_seed(0)
     config = AutoConfig.for_model(
         kind, **settings, tie_word_embeddings=True, bos_token_id=None, eos_token_id=None, pad_token_id=None
     )
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    dtype = torch.bfloat16 if name in GPU_SHAPES else torch.float32
+    AutoModelForCausalLM.from_config(config, dtype=dtype).save_pretrained(folder)
     words = {f"w{index}": index for index in range(settings["vocab_size"] - 64)}  # room for control tokens
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0").save_pretrained(folder)

@@ -29,7 +29,8 @@ class LocalBackend:
     device            "auto" (CUDA, else MPS, else CPU) or a torch device such as "cuda:1"
     dtype             "auto" (the checkpoint's), "float32", "bfloat16" or "float16"
     quantize          "int8" or "int4": weights in 8 or 4 bits with a scale for each group; on CPUs, Llama-shaped models
-    kernels           our own kernels on CPUs: None where possible, True always (else `Unsupported`), False never
+    kernels           our own kernels on CPUs: None where possible, True always (else `Unsupported`), False never; nor
+                      our own passes on GPUs then, but transformers'
     draft             tokens are guessed ahead where that is faster, and never change an answer: "prompt" copies what
                       followed the same words before; another model's name asks it, which must have the same tokenizer
     revision          a Hub model's branch, tag or commit

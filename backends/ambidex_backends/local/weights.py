@@ -33,6 +33,7 @@ from ambidex.errors import (
     VocabMismatch,
 )
 
+from .cuda import cuda_model
 from .model import Model
 from .native import Quantize, native_model
 from .quick_imports import import_configurations
@@ -84,6 +85,8 @@ def load(
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model: Model | None = native_model(folder, settings, place, kind, quantize, kernels, cache_bytes)
+        if model is None and kernels is not False and not deterministic:
+            model = cuda_model(folder, settings, place, kind, cache_bytes)
         if model is None:
             model = _transformers_model(folder, settings, place, kind, cache_bytes, deterministic)
         generation = _generation_config(folder, settings)

@@ -12,6 +12,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ambidex_backends.local import LocalBackend
+from ambidex_backends.local.cuda.choice import is_computed
+from ambidex_backends.local.cuda.dense import DenseReader
+from ambidex_backends.local.cuda.model import CudaModel
+from ambidex_backends.local.native.architecture import read_architecture
+from ambidex_backends.local.native.checkpoint import Checkpoint
+from ambidex_backends.local.native.weights import Weights
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -101,7 +107,10 @@ HYBRIDS: dict[str, dict[str, object]] = {
 BY_TRANSFORMERS = ("mixtral", "gpt_oss")
 """Computed by transformers in tests of the engine, though there are kernels: its way has experts and sinks, too."""
 
-PATHS = ("llama", "gemma3_text", "gpt2", "gpt_oss")
+BY_CUDA = "qwen3"
+"""Computed as on a GPU in tests of the engine, but on the CPU."""
+
+PATHS = ("llama", "gemma3_text", "gpt2", "gpt_oss", BY_CUDA)
 """An architecture for each way in which logits are computed and keys and values kept: what holds, holds for all."""
 
 
@@ -154,6 +163,24 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     return folder
 
 
+def cuda_model_on(
+    folder: Path, *, cache_bytes: int = 1 << 22, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> CudaModel:
+    """A model as a GPU computes it, on another device."""
+    shape = read_architecture(AutoConfig.from_pretrained(folder))
+    assert shape is not None
+    assert is_computed(shape)
+    reader = DenseReader(Checkpoint(folder), dtype, torch.device(device))
+    return CudaModel(shape, Weights(shape, reader, dtype), cache_bytes)
+
+
+def _as_on_a_gpu(
+    folder: Path, config: object, device: object, dtype: torch.dtype, quantize: None, wanted: None, cache_bytes: int
+) -> CudaModel:
+    """Instead of `native_model`."""
+    return cuda_model_on(folder, cache_bytes=min(cache_bytes, 1 << 24), dtype=dtype)
+
+
 class OpenBackend(Protocol):
     """Opens a backend over a small random model; it is closed after the test."""
 
@@ -161,14 +188,18 @@ class OpenBackend(Protocol):
 
 
 @pytest.fixture
-def open_backend(model_folder: Callable[[str], Path]) -> Iterator[OpenBackend]:
+def open_backend(model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenBackend]:
     opened: list[LocalBackend] = []
 
     def open(kind: str = "llama", **options: Any) -> LocalBackend:
         settings: dict[str, Any] = {"device": "cpu", "dtype": "float32", **options}
         if kind in BY_TRANSFORMERS:
             settings.setdefault("kernels", False)
-        backend = LocalBackend(str(model_folder(kind)), **settings)
+        folder = model_folder(kind)
+        with monkeypatch.context() as patch:
+            if kind == BY_CUDA and settings.keys().isdisjoint({"kernels", "quantize", "deterministic"}):
+                patch.setattr("ambidex_backends.local.weights.native_model", _as_on_a_gpu)
+            backend = LocalBackend(str(folder), **settings)
         opened.append(backend)
         return backend
 

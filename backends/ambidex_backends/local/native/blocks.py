@@ -25,13 +25,16 @@ Content = tuple[int, tuple[int, ...]]
 
 
 class Block:
-    """Memory for 16 tokens. `users`: sequences that hold it; `content`: its name among the kept prefixes, if any."""
+    """Memory for 16 tokens. `users`: sequences that hold it; `content`: its name among the kept prefixes, if any.
+
+    `address`: where whoever computes finds it.
+    """
 
     __slots__ = ("address", "content", "memory", "serial", "users")
 
-    def __init__(self, memory: torch.Tensor) -> None:
+    def __init__(self, memory: torch.Tensor, address: int) -> None:
         self.memory = memory
-        self.address = memory.data_ptr()
+        self.address = address
         self.users = 0
         self.content: Content | None = None
         self.serial = 0
@@ -147,7 +150,7 @@ class BlockPool:
         if self.allocated < self._most_kept:
             count = min(count, self._most_kept - self.allocated)
         slab = huge(count * self.block_bytes).view(self._dtype).view(count, self._size)
-        self._free += [Block(memory) for memory in reversed(slab.unbind())]
+        self._free += [Block(memory, memory.data_ptr()) for memory in reversed(slab.unbind())]
         self.allocated += count
 
 
@@ -184,6 +187,11 @@ class BlockCache:
     def table(self) -> int:
         """Where the blocks' addresses lie. Valid until the cache grows."""
         return self._addresses.data_ptr()
+
+    @property
+    def addresses(self) -> torch.Tensor:
+        """int64 `[blocks]`. Valid until the cache grows."""
+        return self._addresses[: len(self._blocks)]
 
     def reserve(self, count: int) -> None:
         """Makes the next `count` positions writable."""

@@ -16,6 +16,7 @@ from .architecture import read_architecture
 from .checkpoint import Checkpoint
 from .library import NoKernels, kernels
 from .matrix import Kind
+from .matrix_reader import MatrixReader
 from .model import NativeModel
 from .stored import FORMATS, block_size, stored_as
 from .weights import Weights
@@ -47,9 +48,8 @@ def native_model(
     obstacle = _obstacle(config, device, dtype, architecture is not None, wanted)
     if architecture is not None and obstacle is None:
         kind: Kind = quantize or FLOATS[dtype]
-        return NativeModel(
-            architecture, Weights(architecture, Checkpoint(folder, block_size(config)), kind, dtype), cache_bytes
-        )
+        reader = MatrixReader(Checkpoint(folder, block_size(config)), kind)
+        return NativeModel(architecture, Weights(architecture, reader, dtype), cache_bytes)
     if quantize is not None:
         raise Unsupported(f"quantize={quantize!r} needs the kernels for CPUs, but {obstacle}.", param="quantize")
     if wanted:

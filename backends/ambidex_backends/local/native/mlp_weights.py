@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic
 
 import torch
 
 from .architecture import Architecture, Experts
-from .matrix import Kind, Matrix
-from .matrix_reader import MatrixReader
+from .matrix import Kind
+from .reader import M, Reader
 from .stored import Mxfp4
 
 PARTS = ("gate_proj", "up_proj", "down_proj")
@@ -19,15 +20,15 @@ ROUTERS = {"granitemoe": ("router.layer.weight", "router.weight"), "gpt_oss": ("
 
 
 @dataclass(frozen=True, slots=True)
-class Mlp:
+class Mlp(Generic[M]):
     """`down(act(gate(x)) * up(x))`."""
 
-    gate: Matrix
-    up: Matrix
-    down: Matrix
+    gate: M
+    up: M
+    down: M
 
     @property
-    def matrices(self) -> tuple[Matrix, ...]:
+    def matrices(self) -> tuple[M, ...]:
         """The three."""
         return self.gate, self.up, self.down
 
@@ -38,23 +39,23 @@ class Mlp:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class Mixture(Generic[M]):
     """Experts, of which each token goes through a few, and `shared`, through which all go.
 
     The `router` has a row for each expert, and one more that scales `shared` if there is that.
     """
 
-    router: Matrix
-    experts: tuple[Mlp, ...]
-    shared: Mlp | None
+    router: M
+    experts: tuple[Mlp[M], ...]
+    shared: Mlp[M] | None
 
     @property
-    def matrices(self) -> tuple[Matrix, ...]:
+    def matrices(self) -> tuple[M, ...]:
         """All but those of the experts."""
         return (self.router, *(self.shared.matrices if self.shared else ()))
 
 
-def read_mlp(reader: MatrixReader, shape: Architecture, at: str) -> Mlp:
+def read_mlp(reader: Reader[M], shape: Architecture, at: str) -> Mlp[M]:
     """The MLP whose names begin with `at`. Raises `ModelLoadError`."""
     width, hidden = shape.width, shape.hidden
     if shape.family == "phi3":
@@ -63,7 +64,7 @@ def read_mlp(reader: MatrixReader, shape: Architecture, at: str) -> Mlp:
     return _gated(reader, at, PARTS, width, hidden, shape.mlp_bias)
 
 
-def read_mixture(reader: MatrixReader, shape: Architecture, at: str, router_kind: Kind) -> Mixture:
+def read_mixture(reader: Reader[M], shape: Architecture, at: str, router_kind: Kind) -> Mixture[M]:
     """The mixture of the layer whose names begin with `at`. Raises `ModelLoadError`."""
     sizes, width, tensor = shape.experts, shape.width, reader.checkpoint.tensor
     assert sizes is not None
@@ -86,7 +87,7 @@ def read_mixture(reader: MatrixReader, shape: Architecture, at: str, router_kind
     return Mixture(reader.pack(rows, bias, router_kind), tuple(experts), shared)
 
 
-def _experts(reader: MatrixReader, family: str, block: str, width: int, sizes: Experts) -> Iterator[Mlp]:
+def _experts(reader: Reader[M], family: str, block: str, width: int, sizes: Experts) -> Iterator[Mlp[M]]:
     """One matrix each, or those of all experts in one tensor."""
     count, hidden, tensor = sizes.count, sizes.hidden, reader.checkpoint.tensor
     for both, down in (("input_linear.weight", "output_linear.weight"), ("experts.gate_up_proj", "experts.down_proj")):
@@ -102,7 +103,7 @@ def _experts(reader: MatrixReader, family: str, block: str, width: int, sizes: E
         yield _gated(reader, f"{block}experts.{index}.", parts, width, hidden)
 
 
-def _interleaved_experts(reader: MatrixReader, at: str, width: int, sizes: Experts) -> Iterator[Mlp]:
+def _interleaved_experts(reader: Reader[M], at: str, width: int, sizes: Experts) -> Iterator[Mlp[M]]:
     """Those of gpt-oss: rows of gate and up take turns; in MXFP4, or transposed in floats."""
     count, hidden, tensor = sizes.count, sizes.hidden, reader.checkpoint.tensor
     both_bias = tensor(at + "gate_up_proj_bias", count, 2 * hidden)
@@ -121,7 +122,7 @@ def _interleaved_experts(reader: MatrixReader, at: str, width: int, sizes: Exper
         yield Mlp(reader.pack([gate], both[::2]), reader.pack([up], both[1::2]), reader.pack([down], last))
 
 
-def _gated(reader: MatrixReader, at: str, parts: tuple[str, ...], width: int, hidden: int, bias: bool = False) -> Mlp:
+def _gated(reader: Reader[M], at: str, parts: tuple[str, ...], width: int, hidden: int, bias: bool = False) -> Mlp[M]:
     gate, up, down = parts
     return Mlp(
         reader.matrix(at + gate, hidden, width, bias=bias),

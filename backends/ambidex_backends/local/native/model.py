@@ -17,7 +17,7 @@ from ambidex_backends.local.model import SequenceCache, Span
 from .architecture import Architecture, Gate, LayerKind
 from .blocks import BLOCK, BlockCache, BlockPool
 from .library import kernels
-from .matrix import LANES, STEP, MatrixStruct, padded
+from .matrix import LANES, STEP, Matrix, MatrixStruct, padded
 from .mlp_weights import Mixture, Mlp
 from .structs import BatchStruct, LayerStruct, MlpStruct, ModelStruct, pointer, pointers
 from .weights import LayerWeights, Weights
@@ -31,7 +31,7 @@ class NativeModel:
 
     can_rewind = True
 
-    def __init__(self, architecture: Architecture, weights: Weights, cache_bytes: int) -> None:
+    def __init__(self, architecture: Architecture, weights: Weights[Matrix], cache_bytes: int) -> None:
         self._forward = kernels().forward
         self.vocabulary = architecture.vocabulary
         self._weights = weights
@@ -187,15 +187,15 @@ class NativeModel:
         return buffers
 
 
-def _mlp_struct(mlp: Mlp | None) -> MlpStruct:
+def _mlp_struct(mlp: Mlp[Matrix] | None) -> MlpStruct:
     return MlpStruct(*(matrix.struct for matrix in mlp.matrices)) if mlp else MlpStruct()
 
 
-def _expert_structs(mlp: Mlp | Mixture) -> ctypes.Array[MlpStruct] | None:
+def _expert_structs(mlp: Mlp[Matrix] | Mixture[Matrix]) -> ctypes.Array[MlpStruct] | None:
     return (MlpStruct * len(mlp.experts))(*map(_mlp_struct, mlp.experts)) if isinstance(mlp, Mixture) else None
 
 
-def _layer_struct(layer: LayerWeights, kind: LayerKind, experts: ctypes.Array[MlpStruct] | None) -> LayerStruct:
+def _layer_struct(layer: LayerWeights[Matrix], kind: LayerKind, experts: ctypes.Array[MlpStruct] | None) -> LayerStruct:
     mixture = layer.mlp if isinstance(layer.mlp, Mixture) else None
     return LayerStruct(
         qkv=layer.qkv.struct,

@@ -1,25 +1,25 @@
-"""A model's weights as the kernels take them, read from its folder tensor by tensor and packed at once."""
+"""A model's weights under the names of each family, read from its folder tensor by tensor."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic
 
 import torch
 
 from .architecture import Architecture
-from .checkpoint import Checkpoint
-from .matrix import Kind, Matrix
-from .matrix_reader import MatrixReader
+from .matrix import Kind
 from .mlp_weights import Mixture, Mlp, read_mixture, read_mlp
+from .reader import M, Reader
 
 
 @dataclass(frozen=True, slots=True)
-class LayerWeights:
+class LayerWeights(Generic[M]):
     """One layer. Norms are float32 `[width]` or `[head_size]`; None where the architecture has none."""
 
-    qkv: Matrix
-    output: Matrix
-    mlp: Mlp | Mixture
+    qkv: M
+    output: M
+    mlp: Mlp[M] | Mixture[M]
     attention_norm: torch.Tensor | None
     mlp_norm: torch.Tensor | None
     attention_post: torch.Tensor | None
@@ -29,15 +29,15 @@ class LayerWeights:
     sinks: torch.Tensor | None
 
 
-class Weights:
-    """All of them. `kind`: how matrices are stored; `base`: the dtype that the model would have unquantised.
+class Weights(Generic[M]):
+    """All of them, as `reader` makes them. `base`: the dtype that the model would have unquantised.
 
     Raises `ModelLoadError` where a tensor is missing or of the wrong shape.
     """
 
-    def __init__(self, shape: Architecture, checkpoint: Checkpoint, kind: Kind, base: torch.dtype) -> None:
+    def __init__(self, shape: Architecture, reader: Reader[M], base: torch.dtype) -> None:
         self._shape = shape
-        self._reader = MatrixReader(checkpoint, kind)
+        self._reader = reader
         self.base = base
         self.final_norm = self._norm("model.norm.weight", shape.width)
         self.embedding = self._reader.matrix("model.embed_tokens", shape.vocabulary, shape.width)
@@ -59,7 +59,7 @@ class Weights:
         each = sum(mixture.experts[0].nbytes for mixture in mixtures)
         return (sizes.chosen if sizes else 0) * each + sum(matrix.nbytes for matrix in self._always())
 
-    def _always(self) -> set[Matrix]:
+    def _always(self) -> set[M]:
         """All matrices but those of experts."""
         layers = [matrix for layer in self.layers for matrix in (layer.qkv, layer.output, *layer.mlp.matrices)]
         return {self.embedding, self.head, *layers}
@@ -68,7 +68,7 @@ class Weights:
         """The number as the model's dtype holds it: Gemma multiplies its embeddings in that dtype."""
         return float(torch.tensor(value, dtype=self.base))
 
-    def _layer(self, index: int) -> LayerWeights:
+    def _layer(self, index: int) -> LayerWeights[M]:
         shape, reader, at = self._shape, self._reader, f"model.layers.{index}."
         query_size, key_size = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
         sizes = [query_size, key_size, key_size]
@@ -95,7 +95,7 @@ class Weights:
             sinks=reader.vector(at + "self_attn.sinks", shape.heads) if shape.family == "gpt_oss" else None,
         )
 
-    def _mlp(self, index: int, at: str) -> Mlp | Mixture:
+    def _mlp(self, index: int, at: str) -> Mlp[M] | Mixture[M]:
         if not self._shape.layers[index].mixes:
             return read_mlp(self._reader, self._shape, at + "mlp.")
         router: Kind = "float32" if self.base is torch.float32 else "bfloat16"  # choices do not suffer from quantising

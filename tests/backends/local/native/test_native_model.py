@@ -21,6 +21,7 @@ from ambidex_backends.local.native.blocks import BlockCache
 from ambidex_backends.local.native.checkpoint import Checkpoint
 from ambidex_backends.local.native.library import NoKernels, kernels
 from ambidex_backends.local.native.matrix import GROUPS, KINDS, STEP, Kind, quantise
+from ambidex_backends.local.native.matrix_reader import MatrixReader
 from ambidex_backends.local.native.model import NativeModel
 from ambidex_backends.local.native.weights import Weights
 
@@ -40,7 +41,7 @@ def native(folder: Path, kind: Kind = "float32", *, cache_bytes: int = 1 << 28) 
     architecture = read_architecture(AutoConfig.from_pretrained(folder))
     assert architecture is not None
     base = torch.float32 if kind == "float32" else torch.bfloat16
-    return NativeModel(architecture, Weights(architecture, Checkpoint(folder), kind, base), cache_bytes)
+    return NativeModel(architecture, Weights(architecture, MatrixReader(Checkpoint(folder), kind), base), cache_bytes)
 
 
 def some_ids(seed: int, length: int = LENGTH) -> list[int]:
@@ -405,8 +406,10 @@ def test_lower_precision_computes_what_its_weights_say(
     assert architecture is not None
     restored = Restored(folder)
     restored.kind = kind
-    expected = whole(NativeModel(architecture, Weights(architecture, restored, "float32", torch.float32), 0), ids)
-    stored = Weights(architecture, Checkpoint(folder), kind, torch.float32)
+    expected = whole(
+        NativeModel(architecture, Weights(architecture, MatrixReader(restored, "float32"), torch.float32), 0), ids
+    )
+    stored = Weights(architecture, MatrixReader(Checkpoint(folder), kind), torch.float32)
     got = whole(NativeModel(architecture, stored, 0), ids)
     if kind == "bfloat16":  # a processor that multiplies pairs of them takes activations in bfloat16, as PyTorch does
         theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)

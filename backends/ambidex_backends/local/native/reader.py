@@ -1,0 +1,51 @@
+"""What reads a model's matrices: the names in `weights` are the same, whoever multiplies with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import torch
+
+from .checkpoint import Checkpoint
+from .matrix import Kind
+from .stored import Mxfp4
+
+
+class HasBytes(Protocol):
+    """A matrix with its bias."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of it."""
+        ...
+
+
+M = TypeVar("M", bound=HasBytes)
+"""A matrix as its reader makes it."""
+
+M_co = TypeVar("M_co", bound=HasBytes, covariant=True)
+
+
+class Reader(Protocol[M_co]):
+    """Reads matrices and vectors out of `checkpoint`. All raise `ModelLoadError` where one is missing or misshapen."""
+
+    checkpoint: Checkpoint
+
+    def matrix(self, name: str, rows: int, columns: int, *, bias: bool = False) -> M_co:
+        """`name.weight`, with `name.bias` if it is to have one."""
+        ...
+
+    def stacked(self, names: Sequence[str], rows: Sequence[int], columns: int, *, bias: bool = False) -> M_co:
+        """Several matrices that are multiplied with the same input, as one."""
+        ...
+
+    def pack(
+        self, weights: Sequence[torch.Tensor | Mxfp4], bias: torch.Tensor | None = None, kind: Kind | None = None
+    ) -> M_co:
+        """Of weights that are read, one below the other."""
+        ...
+
+    def vector(self, name: str, size: int) -> torch.Tensor:
+        """float32 `[size]`."""
+        ...
