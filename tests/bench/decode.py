@@ -46,7 +46,9 @@ class Ours:
     def __init__(self, folder: Path, kind: str, device: str) -> None:
         quantised: Any = kind if kind.startswith("int") else None
         dtype = "bfloat16" if quantised else kind
-        self._backend = LocalBackend(str(folder), dtype=dtype, quantize=quantised, device=device, cache_bytes=0)
+        self._backend = LocalBackend(
+            str(folder), dtype=dtype, quantize=quantised, device=device, cuda_graphs=device != "cpu", cache_bytes=0
+        )
         self.nbytes: int = getattr(self._backend._runtime.engine._model, "nbytes_for_token", 0)
 
     def greedy(self, prompt: list[int], count: int) -> Times:
@@ -73,7 +75,8 @@ class Generate:
     name = "generate"
 
     def __init__(self, folder: Path, kind: str, device: str) -> None:
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, kind)).to(device).eval()
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, kind))
+        self._model = model.to(device).eval()
 
     def greedy(self, prompt: list[int], count: int) -> Times:
         _, first = self._timed(prompt, 1)

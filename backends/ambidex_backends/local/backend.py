@@ -30,7 +30,8 @@ class LocalBackend:
     dtype             "auto" (the checkpoint's), "float32", "bfloat16" or "float16"
     quantize          "int8" or "int4": weights in 8 or 4 bits with a scale for each group; on CPUs, Llama-shaped models
     kernels           our own kernels on CPUs: None where possible, True always (else `Unsupported`), False never; nor
-                      our own passes on GPUs then, but transformers'
+                      our own forward pass on GPUs then, but transformers'
+    cuda_graphs       True: on a GPU steps are recorded and replayed; not tried on one yet (docs/engine.md)
     draft             tokens are guessed ahead where that is faster, and never change an answer: "prompt" copies what
                       followed the same words before; another model's name asks it, which must have the same tokenizer
     revision          a Hub model's branch, tag or commit
@@ -58,6 +59,7 @@ class LocalBackend:
         dtype: str = "auto",
         quantize: Literal["int8", "int4"] | None = None,
         kernels: bool | None = None,
+        cuda_graphs: bool = False,
         draft: str | None = None,
         revision: str | None = None,
         local_files_only: bool | None = None,
@@ -74,6 +76,8 @@ class LocalBackend:
             raise ConfigError(f"quantize takes None, 'int8' or 'int4', got {quantize!r}.")
         if kernels not in (None, True, False):
             raise ConfigError(f"kernels takes None, True or False, got {kernels!r}.")
+        if cuda_graphs not in (True, False):
+            raise ConfigError(f"cuda_graphs takes True or False, got {cuda_graphs!r}.")
         check_integer(max_context, "max_context", at_least=2)
         check_integer(cache_bytes, "cache_bytes", at_least=0)
         try:
@@ -104,6 +108,7 @@ class LocalBackend:
             ),
             quantize=quantize,
             kernels=kernels,
+            cuda_graphs=cuda_graphs,
             draft=draft,
         )
 

@@ -47,6 +47,7 @@ class Runtime:
         engine: EngineOptions,
         quantize: Quantize | None = None,
         kernels: bool | None = None,
+        cuda_graphs: bool = False,
         draft: str | None = None,
     ) -> None:
         loaded = weights.load(
@@ -55,6 +56,7 @@ class Runtime:
             dtype=dtype,
             quantize=quantize,
             kernels=kernels,
+            cuda_graphs=cuda_graphs,
             cache_bytes=cache_bytes,
             deterministic=engine.deterministic,
             revision=revision,

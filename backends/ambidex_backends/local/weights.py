@@ -66,6 +66,7 @@ def load(
     dtype: str,
     quantize: Quantize | None = None,
     kernels: bool | None = None,
+    cuda_graphs: bool = False,
     cache_bytes: int = 0,
     deterministic: bool = False,
     revision: str | None = None,
@@ -85,8 +86,9 @@ def load(
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model: Model | None = native_model(folder, settings, place, kind, quantize, kernels, cache_bytes)
-        if model is None and kernels is not False and not deterministic:
-            model = cuda_model(folder, settings, place, kind, cache_bytes)
+        if model is None:
+            wanted = False if deterministic else kernels
+            model = cuda_model(folder, settings, place, kind, wanted, cuda_graphs, cache_bytes)
         if model is None:
             model = _transformers_model(folder, settings, place, kind, cache_bytes, deterministic)
         generation = _generation_config(folder, settings)

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from ambidex_backends.local import LocalBackend
-from ambidex_backends.local.cuda.choice import is_computed
 from ambidex_backends.local.cuda.dense import DenseReader
 from ambidex_backends.local.cuda.model import CudaModel
+from ambidex_backends.local.cuda.step_graphs import Recorder
 from ambidex_backends.local.native.architecture import read_architecture
 from ambidex_backends.local.native.checkpoint import Checkpoint
 from ambidex_backends.local.native.weights import Weights
@@ -164,14 +164,18 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 
 def cuda_model_on(
-    folder: Path, *, cache_bytes: int = 1 << 22, dtype: torch.dtype = torch.float32, device: str = "cpu"
+    folder: Path,
+    *,
+    cache_bytes: int = 1 << 22,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    recorder: Recorder | None = None,
 ) -> CudaModel:
     """A model as a GPU computes it, on another device."""
     shape = read_architecture(AutoConfig.from_pretrained(folder))
     assert shape is not None
-    assert is_computed(shape)
     reader = DenseReader(Checkpoint(folder), dtype, torch.device(device))
-    return CudaModel(shape, Weights(shape, reader, dtype), cache_bytes)
+    return CudaModel(shape, Weights(shape, reader, dtype), cache_bytes, recorder)
 
 
 def _as_on_a_gpu(

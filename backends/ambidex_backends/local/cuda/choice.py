@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ambidex.errors import Unsupported
 from ambidex_backends.local.native.architecture import Architecture, read_architecture
 from ambidex_backends.local.native.checkpoint import Checkpoint
 from ambidex_backends.local.native.stored import block_size, stored_as
@@ -14,25 +15,46 @@ from ambidex_backends.local.native.weights import Weights
 
 from .dense import DenseReader
 from .model import CudaModel
+from .step_graphs import CudaRecorder
 
 FORMATS = (None, "fp8")
+"""How weights may be stored; None: as floats."""
 
 
 def cuda_model(
-    folder: Path, config: Any, device: torch.device, dtype: torch.dtype, cache_bytes: int
+    folder: Path,
+    config: Any,
+    device: torch.device,
+    dtype: torch.dtype,
+    wanted: bool | None,
+    cuda_graphs: bool,
+    cache_bytes: int,
 ) -> CudaModel | None:
-    """The model, or None where transformers computes it.
+    """The model, or None where transformers computes it: `wanted` is False, or there is no way.
 
-    Raises `ModelLoadError` where the weights do not fit the configuration.
+    Raises `Unsupported` where `cuda_graphs` were asked for and cannot be had, `ModelLoadError` where the weights do not
+    fit the configuration.
     """
     shape = read_architecture(config)
-    if device.type != "cuda" or shape is None or not is_computed(shape) or stored_as(config) not in FORMATS:
+    obstacle = _obstacle(config, device, shape, wanted)
+    if shape is None or obstacle is not None:
+        if cuda_graphs:
+            raise Unsupported(f"cuda_graphs=True cannot be had: {obstacle}.", param="cuda_graphs")
         return None
     reader = DenseReader(Checkpoint(folder, block_size(config)), dtype, device)
     with torch.inference_mode():
-        return CudaModel(shape, Weights(shape, reader, dtype), cache_bytes)
+        recorder = CudaRecorder(device) if cuda_graphs else None
+        return CudaModel(shape, Weights(shape, reader, dtype), cache_bytes, recorder)
 
 
-def is_computed(shape: Architecture) -> bool:
-    """Mixtures of experts choose by numbers on the device, which a recorded pass cannot; gpt-oss has sinks, too."""
-    return shape.experts is None and shape.gate != "clamped"
+def _obstacle(config: Any, device: torch.device, shape: Architecture | None, wanted: bool | None) -> str | None:
+    """Why the model is not computed here; None if it is."""
+    if device.type != "cuda":
+        return f"the model is on {device}"
+    if wanted is False:
+        return "kernels=False and deterministic=True are computed by transformers"
+    if shape is None or shape.experts is not None:
+        return f"the architecture {config.model_type!r} with these settings is computed by transformers"
+    if (stored := stored_as(config)) not in FORMATS:
+        return f"weights that are stored as {stored!r} are computed by transformers"
+    return None

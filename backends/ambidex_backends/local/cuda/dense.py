@@ -48,7 +48,8 @@ class DenseReader:
         self, weights: Sequence[torch.Tensor | Mxfp4], bias: torch.Tensor | None = None, kind: Kind | None = None
     ) -> Dense:
         """`kind` is for those who can store a matrix in other ways."""
-        floats = [part.float() if isinstance(part, Mxfp4) else part for part in weights]
+        floats = [part for part in weights if not isinstance(part, Mxfp4)]
+        assert len(floats) == len(weights), "only experts are stored so"
         weight = torch.empty(sum(map(len, floats)), floats[0].shape[1], dtype=self._dtype, device=self._device)
         start = 0
         for part in floats:

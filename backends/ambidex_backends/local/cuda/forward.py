@@ -1,7 +1,7 @@
 """The forward pass of a Llama-shaped decoder in PyTorch, for rows of several sequences at once.
 
-Nothing in it looks at a number on the device or depends on one but by masks: the same sizes make the same kernels, so
-that a pass can be recorded and replayed. Keys and values are written into their blocks and gathered from there.
+Nothing in it looks at a number on the device: rows of the same sizes take the same kernels, so that a pass can be
+recorded and replayed. Keys and values are written into their blocks and gathered from there.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import gelu, rms_norm, scaled_dot_product_attention, silu
 
 from ambidex_backends.local.native.architecture import Architecture
+from ambidex_backends.local.native.blocks import BLOCK
 from ambidex_backends.local.native.mlp_weights import Mlp
 from ambidex_backends.local.native.weights import LayerWeights, Weights
 
@@ -26,15 +27,15 @@ class Forward:
         self._frequencies = [rope.frequencies.to(device, torch.float32) for rope in shape.ropes]
         self._embedding_scale = weights.rounded(shape.embedding_scale)
 
-    def __call__(self, rows: Rows, storage: torch.Tensor, scored: int) -> torch.Tensor:
-        """Float32 logits `[S, scored, V]` of the last ids of each sequence.
+    def __call__(self, rows: Rows, storage: torch.Tensor, wanted: slice) -> torch.Tensor:
+        """Float32 logits `[S, n, V]` of the `wanted` ones of each sequence's ids.
 
         `storage` as in `DevicePool`.
         """
         shape, weights = self._shape, self._weights
         x = weights.embedding.weight[rows.ids] * self._embedding_scale  # [S, T, width]
         turns = [self._turns(rope, rows.positions) for rope in range(len(shape.ropes))]
-        masks = {kind.window: self._mask(rows, kind.window, storage.shape[3]) for kind in shape.layers}
+        masks = {window: self._mask(rows, window, x.dtype) for window in {kind.window for kind in shape.layers}}
         for layer, kind, kept in zip(weights.layers, shape.layers, storage, strict=True):
             turn = None if kind.rope is None else turns[kind.rope]
             attended = self._attend(layer, self._normed(x, layer.attention_norm), turn, masks[kind.window], rows, kept)
@@ -42,7 +43,9 @@ class Forward:
             assert isinstance(layer.mlp, Mlp)
             gated = self._gated(layer.mlp, self._normed(x, layer.mlp_norm))
             x = x.add(self._normed(layer.mlp.down(gated), layer.mlp_post), alpha=shape.residual_scale)
-        last = x[:, x.shape[1] - scored :]
+        last = x[:, wanted]
+        if not last.shape[1]:
+            return last.new_empty(len(last), 0, shape.vocabulary, dtype=torch.float32)
         logits = weights.head(self._normed(last, weights.final_norm)).float() * shape.logits_scale
         return shape.logits_cap * torch.tanh(logits / shape.logits_cap) if shape.logits_cap else logits
 
@@ -76,21 +79,22 @@ class Forward:
         if shape.attention_cap:
             scores = (query @ keys.mT).float() * shape.query_scale
             scores = shape.attention_cap * torch.tanh(scores / shape.attention_cap)
-            attended = scores.masked_fill(~mask, float("-inf")).softmax(-1).to(values.dtype) @ values
+            attended = (scores + mask).softmax(-1).to(values.dtype) @ values
         else:
             attended = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=shape.query_scale)
         return attended.view(s, shape.kv_heads, group, t, -1).permute(0, 3, 1, 2, 4).reshape(s, t, -1)
 
-    def _mask(self, rows: Rows, window: int, block: int) -> torch.Tensor:
-        """bool `[S, 1, group * T, L]`: what each query sees."""
+    def _mask(self, rows: Rows, window: int, dtype: torch.dtype) -> torch.Tensor:
+        """`[S, 1, group * T, L]`: 0 for what each query sees, else minus infinity."""
         s, t = rows.positions.shape
-        places = torch.arange(rows.blocks.shape[1] * block, device=rows.blocks.device)
-        back = rows.positions[:, :, None] - places
-        seen = back >= 0
+        places = torch.arange(rows.blocks.shape[1] * BLOCK, dtype=torch.int32, device=rows.blocks.device)
+        back = rows.positions.int()[:, :, None] - places
+        hidden = back < 0
         if window:
-            seen &= back < window
+            hidden |= back >= window
+        mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, float("-inf"))
         group = self._shape.heads // self._shape.kv_heads
-        return seen[:, None].expand(s, group, t, -1).reshape(s, 1, group * t, -1)
+        return mask[:, None].expand(s, group, t, -1).reshape(s, 1, group * t, -1)
 
     def _turns(self, rope: int, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines `[S, T, 1, rotary / 2]`."""

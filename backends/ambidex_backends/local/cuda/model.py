@@ -1,8 +1,7 @@
-"""A Llama-shaped model on a GPU: sequences that go on by one token go through it together, in recorded passes."""
+"""A Llama-shaped model on a GPU: sequences that go on by one token go through it together."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch
@@ -14,34 +13,33 @@ from ambidex_backends.local.native.weights import Weights
 
 from .dense import Dense
 from .forward import Forward
-from .pool import SCRAP, DevicePool
+from .pool import SCRAP, ZEROS, DevicePool
 from .rows import Rows
-from .step_graph import StepGraph
+from .step_graphs import Recorder, StepGraphs
 
 FEWEST_BLOCKS = 16
-"""Of a recorded pass. Each next size has twice as many blocks; the numbers of sequences are powers of two, too."""
-
-_log = logging.getLogger("ambidex")
+"""Of a sequence in a pass. Each next size has twice as many: libraries prepare themselves for each size anew."""
 
 
 class CudaModel:
-    """Implements `Model`. It is PyTorch alone, so that it computes on any device; only CUDA records passes.
+    """Implements `Model`. It is PyTorch alone, so that it computes on any device; only CUDA has a `recorder`.
 
-    `cache_bytes`: keys and values, taken with the first request.
+    `cache_bytes`: keys and values, taken with the first request. Logits are given on the CPU, where tokens are picked:
+    each look at a number on a GPU waits for it.
     """
 
     can_rewind = True
 
-    def __init__(self, shape: Architecture, weights: Weights[Dense], cache_bytes: int) -> None:
+    def __init__(
+        self, shape: Architecture, weights: Weights[Dense], cache_bytes: int, recorder: Recorder | None = None
+    ) -> None:
         self.vocabulary = shape.vocabulary
         self._weights = weights
         self._forward = Forward(shape, weights)
         self._device = weights.embedding.weight.device
         self.pool = DevicePool(shape, weights.embedding.weight.dtype, self._device, cache_bytes)
-        self._graphs: dict[tuple[int, int], StepGraph] = {}  # by sequences and blocks
-        self._graphs_moved = self.pool.moved
-        self._memory = torch.cuda.graph_pool_handle() if self._device.type == "cuda" else None
-        self._records = True
+        self._graphs = StepGraphs(self._step, self._device, recorder)
+        self._moved = self.pool.moved
 
     @property
     def nbytes_for_token(self) -> int:
@@ -53,23 +51,33 @@ class CudaModel:
         return BlockCache.find(self.pool, ids)
 
     def forward(self, spans: Sequence[Span]) -> list[torch.Tensor]:
-        """Float32 logits `[scored, V]` for each span: those of one id in one pass, each other one in one of its own."""
-        for span in spans:
+        """Float32 logits `[scored, V]` for each span.
+
+        Those of one id with about as many blocks go through the model together, each other one in a pass of its own.
+        """
+        caches = [_blocks_of(span) for span in spans]
+        for span, cache in zip(spans, caches, strict=True):
             if min(span.ids) < 0 or max(span.ids) >= self.vocabulary:  # on a GPU that would end the process
                 raise ValueError(f"ids must be within 0 and {self.vocabulary - 1}, got {list(span.ids)}")
-            assert isinstance(span.cache, BlockCache)
-            span.cache.reserve(len(span.ids))
-        steps = [index for index, span in enumerate(spans) if len(span.ids) == span.scored == 1]
+            cache.reserve(len(span.ids))
+        if self._moved != self.pool.moved:
+            self._graphs.clear()
+            self._moved = self.pool.moved
         logits: dict[int, torch.Tensor] = {}
-        if steps:
-            logits.update(zip(steps, self._step([spans[index] for index in steps]), strict=True))
-        for index, span in enumerate(spans):
-            if index not in logits:
-                logits[index] = self._compute(self._rows([span]).on(self._device), span.scored)[0]
-        for span in spans:
-            assert isinstance(span.cache, BlockCache)
-            span.cache.append(span.ids)
-        return [logits[index] for index in range(len(spans))]
+        steps: dict[int, list[int]] = {}
+        for index, (span, cache) in enumerate(zip(spans, caches, strict=True)):
+            if len(span.ids) == span.scored == 1:
+                steps.setdefault(_room_for(cache), []).append(index)
+            else:
+                end = len(span.ids)
+                rows = self._rows([span]).on(self._device)
+                logits[index] = self._forward(rows, self.pool.storage, slice(end - span.scored, end))[0]
+        for indices in steps.values():
+            logits.update(zip(indices, self._graphs(self._rows([spans[index] for index in indices])), strict=False))
+        given = [logits[index].to("cpu", copy=True) for index in range(len(spans))]
+        for span, cache in zip(spans, caches, strict=True):
+            cache.append(span.ids)
+        return given
 
     def release(self, cache: SequenceCache, ids: Sequence[int]) -> None:
         """Gives the blocks back; they are kept for later prompts, as far as the budget goes."""
@@ -81,43 +89,37 @@ class CudaModel:
         self._graphs.clear()
         self.pool.clear()
 
-    def _step(self, spans: Sequence[Span]) -> torch.Tensor:
-        """Logits `[S, 1, V]` of spans of one id."""
-        rows = self._rows(spans, steady=True)
-        if self._graphs_moved != self.pool.moved:
-            self._graphs.clear()
-            self._graphs_moved = self.pool.moved
-        size = (rows.blocks.shape[0], rows.blocks.shape[1])
-        if self._records and size not in self._graphs:
-            try:
-                self._graphs[size] = StepGraph(self._compute, rows, self._device, self._memory)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:  # correct without, but slower
-                self._records = False
-                self._graphs.clear()
-                _log.warning("Passes cannot be recorded as CUDA graphs here, and run slower: %s", error)
-        logits = self._graphs[size](rows) if self._records else self._compute(rows.on(self._device))
-        return logits[: len(spans)]
+    def _step(self, rows: Rows) -> torch.Tensor:
+        """Logits `[S, 1, V]` of rows of one id."""
+        return self._forward(rows, self.pool.storage, slice(0, 1))
 
-    def _compute(self, rows: Rows, scored: int = 1) -> torch.Tensor:
-        return self._forward(rows, self.pool.storage, scored)
-
-    def _rows(self, spans: Sequence[Span], *, steady: bool = False) -> Rows:
-        """The spans, all of one length. `steady`: filled up to one of a few sizes."""
-        caches = [span.cache for span in spans if isinstance(span.cache, BlockCache)]
-        count, blocks = len(spans), max(len(cache.addresses) for cache in caches)
-        if steady:
-            count, blocks = _power_of_two(count), max(FEWEST_BLOCKS, _power_of_two(blocks))
-        length = len(spans[0].ids)
-        rows = Rows(torch.full((count, 3 * length + blocks), SCRAP), length)
+    def _rows(self, spans: Sequence[Span]) -> Rows:
+        """The spans, all of one length and about as many blocks, filled up to one of a few sizes."""
+        caches = [_blocks_of(span) for span in spans]
+        length, room = len(spans[0].ids), max(map(_room_for, caches))
+        count, width = _power_of_two(len(spans)), _power_of_two(length)
+        rows = Rows(torch.zeros(count, 3 * width + room, dtype=torch.long), width)
+        rows.slots.fill_(SCRAP * BLOCK)
+        rows.blocks.fill_(ZEROS)
         for row, cache in enumerate(caches):
             rows.blocks[row, : len(cache.addresses)] = cache.addresses
-        starts = torch.tensor([[cache.length] for cache in caches])
-        rows.ids[: len(spans)] = torch.tensor([list(span.ids) for span in spans])
-        rows.positions[: len(spans)] = starts + torch.arange(length)
-        rows.slots.copy_(rows.blocks.gather(1, rows.positions // BLOCK) * BLOCK + rows.positions % BLOCK)
+        used = len(spans), length
+        positions = torch.tensor([[cache.length] for cache in caches]) + torch.arange(length)
+        rows.ids[: used[0], : used[1]] = torch.tensor([list(span.ids) for span in spans])
+        rows.positions[: used[0], : used[1]] = positions
+        slots = rows.blocks[: used[0]].gather(1, positions // BLOCK) * BLOCK + positions % BLOCK
+        rows.slots[: used[0], : used[1]] = slots
         return rows
+
+
+def _blocks_of(span: Span) -> BlockCache:
+    assert isinstance(span.cache, BlockCache)
+    return span.cache
+
+
+def _room_for(cache: BlockCache) -> int:
+    """Blocks of a pass that holds it."""
+    return max(FEWEST_BLOCKS, _power_of_two(len(cache.addresses)))
 
 
 def _power_of_two(number: int) -> int:

@@ -7,18 +7,23 @@ import torch
 from ambidex_backends.local.native.architecture import Architecture
 from ambidex_backends.local.native.blocks import BLOCK, Block, BlockPool
 
-SCRAP = 0
-"""The number of a block that nobody reads: rows that only fill a pass up write there."""
+ZEROS = 0
+"""The number of a block that nobody writes: what fills up a sequence's blocks."""
 
-FEWEST = 64
-"""Blocks taken at least."""
+SCRAP = 1
+"""The number of a block that nobody reads: where rows write that fill up a pass."""
+
+RESERVED = 2
+
+LEAST = 64
+"""Blocks taken at once, at least."""
 
 
 class DevicePool(BlockPool):
     """All blocks of one model in `storage` `[layers, 2, blocks, BLOCK, kv_heads, head_size]`, keys before values.
 
-    It is taken as a whole, and again twice as large when more is needed than `budget`. Then `moved` is one more:
-    whatever has been told where it lies must be told again.
+    It is taken as a whole, or half of it and so on where there is no room, and as much again when more is needed than
+    `budget`. Then `moved` is one more: whatever has been told where it lies must be told again.
     """
 
     def __init__(self, shape: Architecture, dtype: torch.dtype, device: torch.device, budget: int) -> None:
@@ -31,6 +36,12 @@ class DevicePool(BlockPool):
         self.storage = self._room(0)
         self.moved = 0
 
+    def take(self) -> Block:
+        """A block of zeros: what is masked out is multiplied by 0 all the same, and must be a number."""
+        block = super().take()
+        block.memory.zero_()
+        return block
+
     def clear(self) -> None:
         super().clear()
         if not self.allocated:
@@ -38,14 +49,23 @@ class DevicePool(BlockPool):
             self._move(self._room(0))
 
     def _allocate(self) -> None:
-        count = 2 * self.allocated or max(self._most_kept, FEWEST)
-        storage = self._room(count + 1)
-        storage[:, :, : self.storage.shape[2]] = self.storage
+        more = self.allocated or max(self._most_kept, LEAST)
+        while True:
+            try:
+                storage = self._room(RESERVED + self.allocated + more)
+                break
+            except torch.OutOfMemoryError:
+                if more <= LEAST:
+                    raise
+                more = max(LEAST, more // 2)
+        if self.allocated:
+            storage[:, :, : self.storage.shape[2]] = self.storage
         self._move(storage)
-        added = [Block(storage[:, :, number], number) for number in range(self.allocated + 1, count + 1)]
+        first = RESERVED + self.allocated
+        added = [Block(storage[:, :, number], number) for number in range(first, first + more)]
         self._blocks += added
         self._free += reversed(added)
-        self.allocated = count
+        self.allocated += more
 
     def _move(self, storage: torch.Tensor) -> None:
         self.storage = storage
@@ -54,5 +74,4 @@ class DevicePool(BlockPool):
             block.memory = storage[:, :, block.address]
 
     def _room(self, blocks: int) -> torch.Tensor:
-        """Zeros, since what is masked out is multiplied by 0 all the same, and must be a number."""
         return torch.zeros(self._layers, 2, blocks, *self._inner, dtype=self._dtype, device=self._device)

@@ -9,10 +9,10 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """S sequences with T ids each.
+    """S sequences with T ids each, the last ones maybe filled up.
 
     `packed`: int64 `[S, 3 * T + N]`, one tensor, so that it goes to a device in one piece: ids, positions and slots
-    (block * BLOCK + place: where their keys and values go), then the blocks of each sequence, filled up with any.
+    (block * BLOCK + place: where their keys and values go), then the blocks of each sequence.
     """
 
     packed: torch.Tensor

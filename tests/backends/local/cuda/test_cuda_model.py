@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 from tests.backends.local.conftest import ARCHITECTURES, BY_CUDA, VOCABULARY, OpenBackend, cuda_model_on
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from ambidex import Beams, Greedy, Request, Sampling, collect
-from ambidex_backends.local.cuda import step_graph
+from ambidex.errors import Unsupported
+from ambidex_backends.local.cuda.choice import cuda_model
 from ambidex_backends.local.cuda.model import CudaModel
+from ambidex_backends.local.cuda.pool import DevicePool
 from ambidex_backends.local.cuda.rows import Rows
 from ambidex_backends.local.model import Span
 from ambidex_backends.local.native.architecture import FAMILIES, MIXTURES
@@ -113,48 +115,142 @@ def test_ids_beyond_the_vocabulary_are_refused_before_the_device_sees_them(
         model.forward([Span([3, VOCABULARY], model.open([1, 2]), 1)])
 
 
-def test_steps_use_few_sizes(model_folder: Callable[[str], Path]) -> None:
-    """Each size is recorded once."""
-    model = cuda_model_on(model_folder("llama"))
+class Recordings:
+    """Records as CUDA does, as far as memory goes: the same tensor is given each time, with what `rows` hold then."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+        self.failures, self.forgotten = failures, 0
+
+    def record(self, step: Callable[[Rows], torch.Tensor], rows: Rows) -> Callable[[], torch.Tensor]:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("operation not permitted when stream is capturing")
+        self.sizes.append(tuple(rows.packed.shape))
+        result = step(rows)
+
+        def replay() -> torch.Tensor:
+            return result.copy_(step(rows))
+
+        return replay
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+def test_steps_are_recorded_in_few_sizes_and_once(model_folder: Callable[[str], Path]) -> None:
+    folder, recordings = model_folder("llama"), Recordings()
+    model = cuda_model_on(folder, recorder=recordings)
     for count in (1, 2, 3, 4, 5, 7, 8):
         caches = [model.open([1, 2]) for _ in range(count)]
         for length in (1, 20, 100):
             model.forward([Span(some_ids(length, length + 1), cache, 0) for cache in caches])
             model.forward([Span([5], cache, 1) for cache in caches])
-    assert sorted(model._graphs) == [(1, 16), (2, 16), (4, 16), (8, 16)]
+        for cache in caches:
+            model.release(cache, [])
+    assert recordings.sizes == [(1, 19), (2, 19), (4, 19), (8, 19)]
 
 
-def test_a_pass_that_cannot_be_recorded_is_computed(
-    model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_what_is_recorded_gives_each_step_its_own_logits(model_folder: Callable[[str], Path]) -> None:
+    folder, ids = model_folder("qwen3"), some_ids(8, 290)
+    model, found = cuda_model_on(folder, recorder=Recordings()), []
+    cache = model.open(ids)
+    model.forward([Span(ids[:250], cache, 0)])
+    for id in ids[250:]:  # beyond 256 ids of another size
+        found.append(model.forward([Span([id], cache, 1)])[0])
+    assert torch.allclose(torch.cat(found), expected(folder, ids)[250:], atol=TOLERANCE)
+
+
+def test_recordings_are_dropped_when_keys_and_values_move(model_folder: Callable[[str], Path]) -> None:
+    recordings = Recordings()
+    model = cuda_model_on(model_folder("llama"), cache_bytes=0, recorder=recordings)
+    first = model.open([1])
+    model.forward([Span([5], first, 1)])
+    dropped = recordings.forgotten
+    for number in range(6):
+        model.forward([Span(some_ids(number, 250), model.open([1]), 0)])
+    assert recordings.forgotten > dropped
+    assert len(model._graphs) == 0
+    model.forward([Span([6], first, 1)])
+    assert len(model._graphs) == 1
+
+
+@pytest.mark.parametrize(("failures", "recorded"), [(1, 1), (2, 0)])
+def test_a_step_that_cannot_be_recorded_is_computed(
+    failures: int, recorded: int, model_folder: Callable[[str], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Unrecordable(step_graph.StepGraph):
-        def __init__(self, *args: object) -> None:
-            raise RuntimeError("operation not permitted when stream is capturing")
-
-    monkeypatch.setattr("ambidex_backends.local.cuda.model.StepGraph", Unrecordable)
     folder, ids = model_folder("llama"), some_ids(8, 12)
-    model = cuda_model_on(folder)
+    model = cuda_model_on(folder, recorder=Recordings(failures))
     cache = model.open(ids)
     with caplog.at_level(logging.WARNING, "ambidex"):
         found = [model.forward([Span([id], cache, 1)])[0] for id in ids]
     assert torch.allclose(torch.cat(found), expected(folder, ids), atol=TOLERANCE)
-    assert len(caplog.records) == 1
+    assert len(caplog.records) == failures
+    assert len(model._graphs) == recorded
+
+
+def test_what_is_no_number_stays_in_its_own_answer(model_folder: Callable[[str], Path]) -> None:
+    """Keys and values that overflowed are in blocks which others get, and beside others' in a pass."""
+    folder, ids = model_folder("llama"), some_ids(9, 20)
+    model = cuda_model_on(folder, cache_bytes=0)
+    overflowing = model.open([1])
+    model.forward([Span([4], overflowing, 0)])
+    model.pool.storage[:, :, 3:] = float("nan")  # all free blocks
+    for start in (0, 17):
+        cache = model.open(ids)
+        model.forward([Span(ids[:start], cache, 0)] if start else [])
+        found = model.forward([Span(ids[start:], cache, 1), Span([5, 6, 7], overflowing, 1)])[0]
+        assert torch.allclose(found[0], expected(folder, ids)[-1], atol=TOLERANCE)
+        model.release(cache, ids)
+
+
+def test_less_is_taken_where_there_is_no_room(
+    model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = DevicePool._room
+
+    def small(self: DevicePool, blocks: int) -> torch.Tensor:
+        if blocks > 300:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return room(self, blocks)
+
+    monkeypatch.setattr(DevicePool, "_room", small)
+    model = cuda_model_on(model_folder("llama"), cache_bytes=1 << 24)
+    cache = model.open([1])
+    model.forward([Span([5], cache, 1)])
+    assert 128 < model.pool.storage.shape[2] <= 300
+    with pytest.raises(torch.OutOfMemoryError):
+        model.forward([Span(some_ids(1, 300 * 16), cache, 1)])
 
 
 @pytest.mark.parametrize("kind", DENSE)
 def test_a_pass_stays_on_its_device_and_asks_no_number_of_it(kind: str, model_folder: Callable[[str], Path]) -> None:
     """On a device of tensors without numbers: mixing devices, or asking for a number, is an error there."""
     model = cuda_model_on(model_folder(kind), device="meta", dtype=torch.bfloat16)
-    caches = [model.open([1, 2]) for _ in range(3)]
-    for length, scored in ((37, 37), (1, 1), (5, 0), (1, 1), (1, 0)):
-        for logits in model.forward([Span(some_ids(1, length), cache, scored) for cache in caches]):
-            assert logits.device.type == "meta"
-            assert logits.shape == (scored, VOCABULARY)
-    rows = Rows(torch.zeros(1, 4, dtype=torch.long), 1)
-    with pytest.raises(RuntimeError, match="device"):
-        model._forward(rows, model.pool.storage, 1)
-    with pytest.raises(RuntimeError, match="meta"):
-        model.pool.storage.sum().item()
+    for sequences, length, scored in ((1, 64, 37), (4, 1, 1), (1, 8, 0)):
+        rows = Rows(torch.zeros(sequences, 3 * length + 16, dtype=torch.long, device="meta"), length)
+        logits = model._forward(rows, model.pool.storage, slice(0, scored))
+        assert logits.device.type == "meta"
+        assert logits.shape == (sequences, scored, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "wanted", "said"),
+    [
+        ("llama", "cpu", None, "the model is on cpu"),
+        ("llama", "cuda:0", False, "kernels=False"),
+        ("mixtral", "cuda:0", None, "'mixtral'"),
+        ("gpt2", "cuda:0", None, "'gpt2'"),
+    ],
+)
+def test_graphs_that_cannot_be_had_are_refused(
+    kind: str, place: str, wanted: bool | None, said: str, model_folder: Callable[[str], Path]
+) -> None:
+    folder = model_folder(kind)
+    config, device = AutoConfig.from_pretrained(folder), torch.device(place)
+    assert cuda_model(folder, config, device, torch.float32, wanted, False, 0) is None
+    with pytest.raises(Unsupported, match=said):
+        cuda_model(folder, config, device, torch.float32, wanted, True, 0)
 
 
 def test_every_strategy_gives_what_it_gives_by_transformers(open_backend: OpenBackend) -> None:
