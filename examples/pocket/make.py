@@ -78,6 +78,8 @@ def main() -> None:
     formatter = argparse.RawDescriptionHelpFormatter
     options = options_of(argparse.ArgumentParser(description=__doc__, formatter_class=formatter))
     torch.set_num_threads(options.threads)
+    torch.use_deterministic_algorithms(True)  # the same weights again, on the same processor and threads
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a module's property
     out: Path = options.out
     base, tuned = (out / stage / "checkpoint.safetensors" for stage in ("pretrain", "finetune"))
 
