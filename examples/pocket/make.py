@@ -45,9 +45,9 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for checkpoints, logs and the finished model")
     add("--go-on", action="store_true", help="start from the model in the box instead of from nothing")
-    add("--tokens", type=int, default=32_000_000, help="of fine-tuning")
+    add("--tokens", type=int, default=60_000_000, help="of fine-tuning")
     add("--minutes", type=float, default=float("inf"), help="of fine-tuning, if they are over before the tokens")
-    add("--rate", type=float, default=8e-4, help="of fine-tuning, before it falls")
+    add("--rate", type=float, default=1.5e-3, help="of fine-tuning, before it falls")
     add("--decay", type=float, default=0.6, help="share of the fine-tuning in which the rate falls")
     add("--seed", type=int, default=SEED, help="another one for every time you go on: other dialogues")
     add("--pretrain-tokens", type=int, default=3_000_000)
