@@ -86,7 +86,7 @@ def load(
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model: Model | None = native_model(folder, settings, place, kind, quantize, kernels, cache_bytes)
-        if model is None:
+        if model is None or cuda_graphs:  # which cannot be had with our kernels: that is said there
             wanted = False if deterministic else kernels
             model = cuda_model(folder, settings, place, kind, wanted, cuda_graphs, cache_bytes)
         if model is None:

@@ -1,4 +1,4 @@
-"""Llama-shaped models on GPUs: many sequences in one pass, recorded as CUDA graphs."""
+"""Llama-shaped models on GPUs: many sequences in one pass, which can be recorded as a CUDA graph."""
 
 from .choice import cuda_model
 

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from ambidex import Beams, Greedy, Request, Sampling, collect
 from ambidex.errors import Unsupported
+from ambidex_backends.local import LocalBackend
 from ambidex_backends.local.cuda.choice import cuda_model
 from ambidex_backends.local.cuda.model import CudaModel
 from ambidex_backends.local.cuda.pool import DevicePool
@@ -251,6 +252,12 @@ def test_graphs_that_cannot_be_had_are_refused(
     assert cuda_model(folder, config, device, torch.float32, wanted, False, 0) is None
     with pytest.raises(Unsupported, match=said):
         cuda_model(folder, config, device, torch.float32, wanted, True, 0)
+
+
+@pytest.mark.parametrize("kernels", [None, False])
+def test_graphs_are_refused_on_a_cpu(kernels: bool | None, model_folder: Callable[[str], Path]) -> None:
+    with pytest.raises(Unsupported, match="cuda_graphs=True cannot be had"):
+        LocalBackend(str(model_folder("llama")), device="cpu", kernels=kernels, cuda_graphs=True)
 
 
 def test_every_strategy_gives_what_it_gives_by_transformers(open_backend: OpenBackend) -> None:
