@@ -100,6 +100,7 @@ class Engine:
                     self._end(job, why)
             if jobs:
                 self._step(jobs)
+            self._rest()
 
     def _next_turn(self) -> tuple[list[Ending], list[Job]] | None:
         """Which jobs end now, and which are to be advanced by one step; None when the thread ends."""
@@ -118,6 +119,13 @@ class Engine:
         for job in ended:
             self._end(job, BackendClosed("The backend was closed while it answered."))
         return None
+
+    def _rest(self) -> None:
+        """Between requests the model gets ready for the next one."""
+        with self._work:
+            is_idle = self._scheduler.idle and not self._closed
+        if is_idle:
+            self._model.prepare()
 
     def _step(self, jobs: list[Job]) -> None:
         """One forward pass for all of them. A job that fails ends with its error; the others go on."""

@@ -72,6 +72,10 @@ class Model(Protocol):
         """The sequence `ids` has ended; what the cache holds may be kept for later ones that begin alike."""
         ...
 
+    def prepare(self) -> None:
+        """Nothing is to be computed now: time to get ready for what may come. Raises nothing."""
+        ...
+
     def clear(self) -> None:
         """Frees what was kept."""
         ...

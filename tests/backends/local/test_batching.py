@@ -276,3 +276,18 @@ def test_many_tasks_and_threads_at_once(open_backend: OpenBackend) -> None:
     for thread in threads:
         thread.join(SECONDS)
     assert [in_threads[index] for index in range(len(requests))] == expected
+
+
+def test_the_model_gets_ready_between_requests_only(open_backend: OpenBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = open_backend("llama")
+    engine = backend._runtime.engine
+    running: list[bool] = []
+    monkeypatch.setattr(engine._model, "prepare", lambda: running.append(not engine._scheduler.idle))
+    long = backend.stream(slow_one())
+    next(long)
+    collect(backend.stream(endless(3)))
+    assert not running  # the other one goes on
+    long.cancel()
+    list(long)
+    wait_until(lambda: bool(running))
+    assert running == [False]

@@ -84,6 +84,9 @@ class CudaModel:
         assert isinstance(cache, BlockCache)
         cache.close()
 
+    def prepare(self) -> None:
+        """Nothing: blocks are taken all at once."""
+
     def clear(self) -> None:
         """Frees what is kept."""
         self._graphs.clear()

@@ -54,6 +54,7 @@ class BlockPool:
         self.block_bytes = block_shape * dtype.itemsize
         self._most_kept = budget // self.block_bytes
         self.allocated = 0
+        self._taken = 0  # since the last time that memory was got ready
 
     @property
     def nbytes(self) -> int:
@@ -73,7 +74,23 @@ class BlockPool:
             self._allocate()
         block = self._free.pop()
         block.users = 1
+        self._taken += 1
         return block
+
+    def prepare(self) -> None:
+        """Takes memory for as many blocks as were taken since the last time, as far as the budget goes.
+
+        A system gives memory page by page as it is first written to: where it must get them from elsewhere, as in a
+        virtual machine, that is slower than what is computed there.
+        """
+        wanted, self._taken = self._taken, 0
+        while (held := len(self._free)) < wanted and self.allocated < self._most_kept:
+            try:
+                self._allocate()
+            except MemoryError:
+                return  # whoever needs it is told so
+            for block in self._free[held:]:
+                block.memory.zero_()
 
     def share(self, block: Block) -> Block:
         """One more sequence holds it."""

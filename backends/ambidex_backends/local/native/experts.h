@@ -71,7 +71,7 @@ static void mix_experts(const model *m, const layer *l, const batch *b, thread t
     matmul(&l->router, (operands){b->normed, m->activation_stride, b->routing, m->routing_stride, PLAIN, 1}, rows, t);
     if (l->mlp.down.rows) gated(m, &l->mlp, b->normed, b->shared_hidden, m->shared_stride, rows, t);
     meet(t);
-    for (int r = t.index; r < rows; r += t.count) choose_experts(m, b, r);
+    each_row(r, rows, t) choose_experts(m, b, r);
     meet(t);
     gather_rows(m, b, first, t);
     meet(t);
@@ -92,6 +92,6 @@ static void mix_experts(const model *m, const layer *l, const batch *b, thread t
         if (first[e + 1] > first[e]) matmul(&l->experts[e].down, o, first[e + 1] - first[e], t);
     }
     meet(t);
-    for (int r = t.index; r < rows; r += t.count) add_experts(m, l, b, r);
+    each_row(r, rows, t) add_experts(m, l, b, r);
     meet(t);
 }

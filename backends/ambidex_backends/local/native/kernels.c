@@ -93,14 +93,25 @@ static void half_layer(const model *m, const batch *b, const matrix *w, const fl
     } else {
         matmul(w, (operands){x, x_stride, b->added, m->activation_stride, PLAIN, 1}, b->rows, t);
         meet(t);
-        for (int r = t.index; r < b->rows; r += t.count) add_row(m, b, post, r);
+        each_row(r, b->rows, t) add_row(m, b, post, r);
     }
     meet(t);
 }
 
-static void forward_thread(const model *m, const batch *b, thread t) {
-    const int rows = b->rows;
-    for (int r = t.index; r < rows; r += t.count) {
+/* Once the last layer has kept keys and values, only those rows go on whose logits are wanted. They move to the front. */
+static void keep_scored(const model *m, const batch *b) {
+    for (int s = 0; s < b->scored; s++) {
+        const int64_t row = b->scored_rows[s];
+        memmove(b->states + s * m->activation_stride, b->states + row * m->activation_stride, m->width * sizeof(float));
+        memmove(b->qkv + s * m->query_stride, b->qkv + row * m->query_stride, m->heads * m->head_size * sizeof(float));
+    }
+}
+
+static void forward_thread(const model *m, const batch *all, thread t) {
+    batch some = *all, *b = &some;
+    int32_t positions[all->scored + 1];
+    const int64_t *blocks[all->scored + 1];
+    each_row(r, b->rows, t) {
         float *state = b->states + (int64_t)r * m->activation_stride;
         for (int i = 0; i < m->width; i++) state[i] = element(&m->embedding, b->ids[r], i) * m->embedding_scale;
         normed_row(m, b, m->stack[0].attention_norm, r);
@@ -109,29 +120,36 @@ static void forward_thread(const model *m, const batch *b, thread t) {
     for (int i = 0; i < m->layers; i++) {
         const layer *l = m->stack + i;
         if (i) {
-            for (int r = t.index; r < rows; r += t.count) normed_row(m, b, l->attention_norm, r);
+            each_row(r, b->rows, t) normed_row(m, b, l->attention_norm, r);
             meet(t);
         }
-        matmul(&l->qkv, (operands){b->normed, m->activation_stride, b->qkv, m->query_stride, PLAIN, 1}, rows, t);
+        matmul(&l->qkv, (operands){b->normed, m->activation_stride, b->qkv, m->query_stride, PLAIN, 1}, b->rows, t);
         meet(t);
-        for (int r = t.index; r < rows; r += t.count) remember_row(m, l, i, b, r);
+        each_row(r, b->rows, t) remember_row(m, l, i, b, r);
         meet(t);
+        if (i == m->layers - 1 && b->scored < b->rows) {
+            if (t.index == 0) keep_scored(m, b);
+            for (int s = 0; s < b->scored; s++) {
+                positions[s] = b->positions[b->scored_rows[s]];
+                blocks[s] = b->blocks[b->scored_rows[s]];
+            }
+            some.rows = b->scored, some.positions = positions, some.blocks = blocks;
+            meet(t);
+        }
         attention(m, l, i, b, t);
         meet(t);
         half_layer(m, b, &l->output, b->attended, m->query_stride, l->attention_post, t);
-        for (int r = t.index; r < rows; r += t.count) normed_row(m, b, l->mlp_norm, r);
+        each_row(r, b->rows, t) normed_row(m, b, l->mlp_norm, r);
         meet(t);
         if (l->experts) {
             mix_experts(m, l, b, t);
             continue;
         }
-        gated(m, &l->mlp, b->normed, b->hidden, m->hidden_stride, rows, t);
+        gated(m, &l->mlp, b->normed, b->hidden, m->hidden_stride, b->rows, t);
         meet(t);
         half_layer(m, b, &l->mlp.down, b->hidden, m->hidden_stride, l->mlp_post, t);
     }
-    for (int s = t.index; s < b->scored; s += t.count) /* the scored rows move to the front of `normed` */
-        rms_norm(b->states + (int64_t)b->scored_rows[s] * m->activation_stride, m->final_norm,
-                 b->normed + (int64_t)s * m->activation_stride, m->width, m->epsilon);
+    each_row(r, b->scored, t) normed_row(m, b, m->final_norm, r);
     meet(t);
     matmul(&m->head, (operands){b->normed, m->activation_stride, b->logits, m->head.rows, PLAIN, 1}, b->scored, t);
     for (int s = 0; s < b->scored && (m->logits_scale != 1 || m->logits_cap > 0); s++) {

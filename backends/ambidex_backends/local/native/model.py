@@ -131,6 +131,10 @@ class NativeModel:
         assert isinstance(cache, BlockCache)
         cache.close()
 
+    def prepare(self) -> None:
+        """Takes memory for as many blocks as the latest requests have filled."""
+        self.pool.prepare()
+
     def clear(self) -> None:
         """Frees what is kept."""
         self.pool.clear()

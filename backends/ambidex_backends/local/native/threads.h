@@ -22,6 +22,10 @@ typedef struct {
     meeting *point;
 } thread;
 
+/* A thread's rows lie together: those of one sequence write side by side into the cache. */
+#define each_row(r, rows, t) \
+    for (int r = share(rows, t.count, t.index), r##_end = share(rows, t.count, t.index + 1); r < r##_end; r++)
+
 static void meet(thread t) {
     int stage = atomic_load_explicit(&t.point->stage, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&t.point->arrived, 1, memory_order_acq_rel) == t.count - 1) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,6 +101,41 @@ def test_what_is_kept_makes_room_for_what_is_used() -> None:
     write(greedy, [9] * 10 * BLOCK)  # more than the budget, since it is in use
     assert pool.kept == 0
     assert held(greedy) == [9] * 10 * BLOCK
+
+
+def test_memory_is_ready_for_as_many_blocks_as_were_filled_before() -> None:
+    numbers = SLAB_BYTES // 8 // 4  # of float32: a slab is eight blocks
+    pool = BlockPool(numbers, torch.float32, 40 * numbers * 4)
+    pool.prepare()
+    assert pool.allocated == 0
+    cache = BlockCache(pool)
+    write(cache, [1] * 12 * BLOCK)
+    assert pool.allocated == 16
+    pool.prepare()
+    assert (pool.allocated, len(pool._free)) == (24, 12)
+    pool.prepare()  # nothing was filled meanwhile
+    assert pool.allocated == 24
+    write(cache, [1] * 12 * BLOCK)
+    assert pool.allocated == 24
+    write(cache, [1] * 10 * BLOCK)
+    pool.prepare()
+    assert pool.allocated == 40  # no more than the budget
+    assert held(cache) == cache.ids
+
+
+def test_memory_that_cannot_be_had_ahead_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> None:
+        raise MemoryError
+
+    pool = pool_of(8)
+    cache = BlockCache(pool)
+    write(cache, [1] * 8 * BLOCK)
+    monkeypatch.setattr(pool, "_most_kept", 100)
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "_allocate", none_left)
+        pool.prepare()
+    write(cache, [2])
+    assert held(cache) == cache.ids
 
 
 def test_going_on_where_a_text_ended_copies_nothing() -> None:
