@@ -22,6 +22,9 @@ LogitsProcessor: TypeAlias = Callable[[Any, Sequence[int]], Any]
 class _Decoding:
     """What all strategies share.
 
+    contrast            >= 0; 0 is off. Prefers, of the likely tokens, those that a smaller model finds less likely:
+                        its scores are taken off so many times (contrastive decoding, 2309.09117); local backends
+                        with a draft model only
     repetition_penalty  > 0; 1 is off. Divides positive and multiplies negative logits of seen ids (CTRL, 1909.05858)
     frequency_penalty   -2 to 2; subtracted once per earlier occurrence in the answer (OpenAI's definition)
     presence_penalty    -2 to 2; subtracted once if the id occurs in the answer (OpenAI's definition)
@@ -32,6 +35,7 @@ class _Decoding:
     processors          functions `(logits, seen) -> logits`, applied last, in order; local backends only
     """
 
+    contrast: float | None = None
     repetition_penalty: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -42,6 +46,7 @@ class _Decoding:
     processors: tuple[LogitsProcessor, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
+        check_number(self.contrast, "contrast", at_least=0.0)
         check_number(self.repetition_penalty, "repetition_penalty", above=0.0)
         check_number(self.frequency_penalty, "frequency_penalty", at_least=-2.0, at_most=2.0)
         check_number(self.presence_penalty, "presence_penalty", at_least=-2.0, at_most=2.0)

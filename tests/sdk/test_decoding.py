@@ -58,6 +58,7 @@ def test_good_values_are_values(value: Any) -> None:
         (Greedy, {"logit_bias": {"a": 1}}, "token id"),
         (Greedy, {"logit_bias": [1]}, "mapping"),
         (Greedy, {"no_repeat_ngram": 0}, "no_repeat_ngram"),
+        (Beams, {"contrast": -0.1}, "contrast"),
         (Greedy, {"min_tokens": -1}, "min_tokens"),
         (Greedy, {"banned": [""]}, "banned"),
         (Greedy, {"banned": [1]}, "banned"),

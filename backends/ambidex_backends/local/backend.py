@@ -34,6 +34,7 @@ class LocalBackend:
     cuda_graphs       True: on a GPU steps are recorded and replayed; not tried on one yet (docs/engine.md)
     draft             tokens are guessed ahead where that is faster, and never change an answer: "prompt" copies what
                       followed the same words before; another model's name asks it, which must have the same tokenizer
+                      (and is what `contrast` keeps away from)
     revision          a Hub model's branch, tag or commit
     local_files_only  True: never ask the Hub
     max_context       tokens of prompt and answer together, if less than the model's own limit

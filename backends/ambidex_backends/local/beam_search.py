@@ -154,6 +154,7 @@ class BeamSearch:
 
     def release(self, model: Model) -> None:
         """Keeps the cache that has most of the best answer, and frees the others."""
+        self.sampler.release()
         best = self._finished[0] if self._finished else self._root
         self._holders = [beam for beam in self._holders if beam.cache is not None]
         self._holders.sort(key=lambda beam: common_prefix([beam, best], 0))

@@ -1,13 +1,11 @@
-"""What guesses ahead for a model: looked up in the prompt, or another model with the same tokenizer."""
+"""Loads the draft of a model: another one with the same tokenizer."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from ambidex.errors import Unsupported, VocabMismatch
 
 from . import weights
-from .drafting import Drafter, DraftModel, PromptLookup
+from .draft_model import DraftModel
 from .engine_options import EngineOptions
 from .native.model import NativeModel
 from .tokenizer import Tokenizer
@@ -16,10 +14,10 @@ CACHE_SHARE = 4
 """A draft model keeps prefixes in a quarter of the memory that its model has for them."""
 
 
-def drafters(
+def load_draft(
     name: str, loaded: weights.LoadedModel, engine: EngineOptions, cache_bytes: int, local_files_only: bool | None
-) -> Callable[[], Drafter]:
-    """Makes a drafter for each answer of `loaded`: `name` is "prompt" or a model's.
+) -> DraftModel | None:
+    """The draft model of `loaded`; None where `name` is "prompt", and guesses are looked up there.
 
     Raises `Unsupported`, `VocabMismatch`, and for another model what `weights.load` raises.
     """
@@ -32,11 +30,7 @@ def drafters(
             param="draft",
         )
     if name == "prompt":
-        return PromptLookup
-    return _draft_model(name, loaded, cache_bytes, local_files_only).drafter
-
-
-def _draft_model(name: str, loaded: weights.LoadedModel, cache_bytes: int, local_files_only: bool | None) -> DraftModel:
+        return None
     other = weights.load(
         name,
         device=str(loaded.device),

@@ -6,23 +6,18 @@ guesses it would have picked.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 
-from .model import Model, SequenceCache, Span
-from .peak import peak
+from .draft_model import DraftModel
 
-CHUNK = 512
 GRAMS = (3, 2)
 """The last so many ids are looked for in what came before; the longest that occurs wins."""
 
 Pick = Callable[[torch.Tensor, Sequence[int]], list[int]]
 """What the answer would go on with after logits [V] and the ids so far; empty where it would not go on."""
-
-_log = logging.getLogger("ambidex")
 
 
 class Drafter(Protocol):
@@ -64,32 +59,12 @@ class PromptLookup:
         """Nothing is held."""
 
 
-class DraftModel:
-    """A smaller model with the same vocabulary. If it fails once, it is not asked again."""
-
-    def __init__(self, model: Model, vocabulary: int) -> None:
-        """`vocabulary`: how many scores the model that it drafts for gives."""
-        self.model = model
-        self.vocabulary = vocabulary
-        self.is_dead = False
-
-    def drafter(self) -> ModelDrafter:
-        """For one answer."""
-        return ModelDrafter(self)
-
-    def failed(self, error: Exception) -> None:
-        """It is out: answers go on without it."""
-        self.is_dead = True
-        _log.warning("The draft model failed and is not used any more: %s: %s", type(error).__name__, error)
-
-
 class ModelDrafter:
-    """Guesses of a `DraftModel`, one token after another, over a cache of its own."""
+    """Guesses of a `DraftModel`, one token after another. If it fails once, it is not asked again."""
 
     def __init__(self, draft: DraftModel) -> None:
         self._draft = draft
-        self._cache: SequenceCache | None = None
-        self._held: list[int] = []  # the ids in the cache
+        self._scores = draft.scores()
 
     def propose(self, ids: Sequence[int], count: int, pick: Pick) -> list[int]:
         """`count` guesses, or fewer where the answer would end."""
@@ -98,7 +73,7 @@ class ModelDrafter:
         seen = list(ids)
         try:
             while len(seen) < len(ids) + count:
-                following = pick(self._logits(seen), seen)
+                following = pick(self._scores.after(seen), seen)
                 if not following:
                     break
                 seen += following
@@ -108,34 +83,4 @@ class ModelDrafter:
         return seen[len(ids) :]
 
     def release(self) -> None:
-        if self._cache is not None:
-            self._draft.model.release(self._cache, self._held)
-            self._cache = None
-
-    def _logits(self, ids: list[int]) -> torch.Tensor:
-        """After `ids`, as wide as the other model's."""
-        cache = self._open(ids)
-        logits: list[torch.Tensor] = []
-        while cache.length < len(ids):
-            chunk = ids[cache.length : cache.length + CHUNK]
-            is_last = cache.length + len(chunk) == len(ids)
-            logits = self._draft.model.forward([Span(chunk, cache, scored=int(is_last))])
-        self._held = list(ids)
-        row = logits[0][-1]
-        if peak(row) is None:
-            raise ArithmeticError("its logits are not finite")
-        missing = max(0, self._draft.vocabulary - row.shape[-1])
-        return torch.nn.functional.pad(row[: self._draft.vocabulary], (0, missing), value=float("-inf"))
-
-    def _open(self, ids: list[int]) -> SequenceCache:
-        """The cache with what it has of `ids`, their last one excepted."""
-        if self._cache is None:
-            self._cache = self._draft.model.open(ids)
-            self._held = ids[: self._cache.length]
-        common = next(
-            (index for index, (one, two) in enumerate(zip(self._held, ids, strict=False)) if one != two),
-            min(len(self._held), len(ids)),
-        )
-        if min(common, len(ids) - 1) < self._cache.length:
-            self._cache.truncate(min(common, len(ids) - 1))
-        return self._cache
+        self._scores.release()

@@ -14,7 +14,7 @@ from ambidex.templates import ChatTemplate
 
 from . import weights
 from .answer_form import AnswerForm
-from .draft_loading import drafters
+from .draft_loading import load_draft
 from .engine import Engine
 from .engine_options import EngineOptions
 from .grammars import Grammars
@@ -75,9 +75,14 @@ class Runtime:
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
-        drafter = None if draft is None else drafters(draft, loaded, engine, cache_bytes, local_files_only)
+        other = None if draft is None else load_draft(draft, loaded, engine, cache_bytes, local_files_only)
         self._strategies = Strategies(
-            self.tokenizer, _model_defaults(self._generation), self._answer_form, loaded.model, drafter
+            self.tokenizer,
+            _model_defaults(self._generation),
+            self._answer_form,
+            loaded.model,
+            looks_up=draft is not None and other is None,
+            draft_model=other,
         )
         self.engine = Engine(loaded.model, engine)
         self.engine_options = engine

@@ -1,8 +1,8 @@
 """From scores to a token: processors, which change the logits, and the draw.
 
 All work on one row of float32 logits [V]. A processor is a function `(logits, seen) -> logits`, where `seen` are the
-ids so far. The order is that of transformers: penalties, bans, temperature, top-k, top-p, min-p, typical-p; then
-the caller's own processors.
+ids so far. First comes the contrast with a smaller model, then the order is that of transformers: penalties, bans,
+temperature, top-k, top-p, min-p, typical-p; then the caller's own processors.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import torch
 from ambidex.decoding import Decoding, Greedy, LogitsProcessor, Sampling
 from ambidex.errors import EngineError, InvalidRequest
 
+from .contrast import contrast
+from .draft_model import DraftScores
 from .native.draw import draw as native_draw
 from .noise import drawn, mixed
 from .peak import peak
@@ -41,11 +43,11 @@ class ModelDefaults:
 
 
 class Stage(NamedTuple):
-    """A processor by its name; `is_own`: the caller's, of which nothing is known."""
+    """A processor by its name; `in_guesses`: whether it is cheap and pure, so that guesses go through it, too."""
 
     name: str
     process: Processor
-    is_own: bool = False
+    in_guesses: bool = True
 
 
 class Sampler:
@@ -56,8 +58,11 @@ class Sampler:
     were drawn before, and whoever guesses the scores well guesses the token well (2408.07978).
     """
 
-    def __init__(self, stages: Sequence[Stage], key: int | None, prompt_length: int) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], key: int | None, prompt_length: int, weaker: DraftScores | None = None
+    ) -> None:
         self.stages = tuple(stages)
+        self._weaker = weaker
         self._key = key  # None: greedy
         self._prompt_length = prompt_length
 
@@ -66,9 +71,9 @@ class Sampler:
         return self.draw(self.shaped(logits, seen), seen)
 
     def guess(self, logits: torch.Tensor, seen: Sequence[int]) -> int:
-        """What `pick` would give, without the caller's own processors, which may count their calls."""
+        """What `pick` would give, without the caller's own processors, which may count their calls, and `contrast`."""
         for stage in self.stages:
-            if not stage.is_own:
+            if stage.in_guesses:
                 logits = stage.process(logits, seen)
         return self.draw(logits, seen)
 
@@ -90,6 +95,11 @@ class Sampler:
         fast = native_draw(scores, key)
         return drawn(scores, key) if fast is None else fast
 
+    def release(self) -> None:
+        """The sequence has ended."""
+        if self._weaker is not None:
+            self._weaker.release()
+
 
 def make_sampler(
     decoding: Decoding | None,
@@ -98,14 +108,18 @@ def make_sampler(
     prompt_length: int,
     ends: frozenset[int],
     banned: Processor | None = None,
+    weaker: DraftScores | None = None,
     choice: int = 0,
 ) -> Sampler:
     """The sampler for a request: its own fields first, the model's defaults where they are None.
 
-    `choice`: of several answers with one seed each has random numbers of its own, whose key is made of the two.
+    `weaker`: what `contrast` keeps away from. `choice`: of several answers with one seed each has random numbers of its
+    own, whose key is made of the two.
     """
     asked = decoding_or_default(decoding, defaults)
     stages: list[Stage] = []
+    if asked.contrast and weaker is not None:
+        stages.append(Stage("contrast", contrast(asked.contrast, weaker.after), in_guesses=False))
     if (penalty := _first(asked.repetition_penalty, defaults.repetition_penalty, 1.0)) != 1.0:
         stages.append(Stage("repetition_penalty", repetition_penalty(penalty)))
     frequency, presence = asked.frequency_penalty or 0.0, asked.presence_penalty or 0.0
@@ -127,8 +141,8 @@ def make_sampler(
             stages += _shapers(asked, defaults, temperature)
     for index, processor in enumerate(asked.processors):
         name = getattr(processor, "__name__", type(processor).__name__)
-        stages.append(Stage(f"processors[{index}]: {name}", _checked(processor), is_own=True))
-    return Sampler(stages, key, prompt_length)
+        stages.append(Stage(f"processors[{index}]: {name}", _checked(processor), in_guesses=False))
+    return Sampler(stages, key, prompt_length, weaker)
 
 
 def decoding_or_default(decoding: Decoding | None, defaults: ModelDefaults) -> Decoding:

@@ -119,7 +119,8 @@ class Sequence:
         return Usage(input_tokens=self.prompt_length, output_tokens=self.new_tokens, cached_tokens=self.cached)
 
     def release(self, model: Model) -> None:
-        """Gives the cache back."""
+        """Gives the caches back."""
+        self.sampler.release()
         if self.cache is not None:
             model.release(self.cache, self.ids)
             self.cache = None

@@ -16,7 +16,8 @@ from .answer_text import AnswerText
 from .banned import TokenIndex, banned_texts
 from .beam_search import BeamSearch
 from .constraint import Constraint
-from .drafting import Drafter
+from .draft_model import DraftModel, DraftScores
+from .drafting import Drafter, ModelDrafter, PromptLookup
 from .job import Job
 from .model import Model
 from .outbox import Outbox
@@ -46,7 +47,8 @@ class Strategies:
     defaults: ModelDefaults
     answer_form: AnswerForm
     model: Model
-    drafter: Callable[[], Drafter] | None = None  # where answers are guessed ahead
+    looks_up: bool = False  # guesses ahead what followed the same words before
+    draft_model: DraftModel | None = None  # guesses ahead, and is what `contrast` keeps away from
 
     def job(self, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Job:
         """Raises `InvalidRequest`, `Unsupported`, `MissingExtra`."""
@@ -100,8 +102,8 @@ class Strategies:
     def _sequence(self, choice: int, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Sequence:
         constraint = self._constraint(request, prompt, max_tokens)
         kind: Callable[..., Sequence] = Sequence
-        if self.drafter is not None and request.n == 1:
-            kind = partial(SpeculativeSequence, drafter=self.drafter())
+        if request.n == 1 and (drafter := self._drafter()) is not None:
+            kind = partial(SpeculativeSequence, drafter=drafter)
         sequence = kind(
             ids=list(prompt.ids),
             sampler=self._sampler(request, prompt, choice),
@@ -146,6 +148,11 @@ class Strategies:
             request, prompt.tools, starts_in_reasoning=prompt.starts_in_reasoning, left=max_tokens
         )
 
+    def _drafter(self) -> Drafter | None:
+        if self.draft_model is not None:
+            return ModelDrafter(self.draft_model)
+        return PromptLookup() if self.looks_up else None
+
     def _sampler(self, request: Request, prompt: Prompt, choice: int) -> Sampler:
         return make_sampler(
             request.decoding,
@@ -153,8 +160,21 @@ class Strategies:
             prompt_length=len(prompt.ids),
             ends=prompt.ends,
             banned=self._banned(request, prompt),
+            weaker=self._weaker(request),
             choice=choice,
         )
+
+    def _weaker(self, request: Request) -> DraftScores | None:
+        """What the answer is to be unlike."""
+        if request.decoding is None or not request.decoding.contrast:
+            return None
+        if self.draft_model is None:
+            raise Unsupported(
+                "contrast takes a smaller model with the same tokenizer, the draft: "
+                'connect(..., draft="org/name" or a folder).',
+                param="contrast",
+            )
+        return self.draft_model.scores()
 
     def _banned(self, request: Request, prompt: Prompt) -> Processor | None:
         if request.decoding is None or not request.decoding.banned:

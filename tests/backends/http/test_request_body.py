@@ -163,6 +163,7 @@ def test_output_is_a_json_schema() -> None:
         {"decoding": Greedy(processors=(lambda logits, seen: logits,))},
         {"decoding": Greedy(banned=("x",))},
         {"decoding": Greedy(no_repeat_ngram=2)},
+        {"decoding": Greedy(contrast=0.5)},
         {"decoding": Sampling(typical_p=0.5)},
         {"trace": True},
         {"n": 2},
@@ -174,7 +175,8 @@ def test_what_the_wire_does_not_have_is_unsupported(options: dict[str, Any], mak
     with pytest.raises(Unsupported) as caught:
         make(Request(**given, **options), "m", VLLM)
     assert caught.value.status is None
-    assert caught.value.param in {"decoding", "processors", "banned", "no_repeat_ngram", "typical_p", "trace", "n"}
+    fields = {"processors", "banned", "no_repeat_ngram", "contrast", "typical_p"}
+    assert caught.value.param in {"decoding", "trace", "n", *fields}
 
 
 @pytest.mark.parametrize(

@@ -180,8 +180,8 @@ def test_a_dead_draft_model_is_left_out(
     request = Request(prompt=PROMPT, max_tokens=20, decoding=Greedy(min_tokens=20))
     plain = connected(folder, None)
     backend = connected(folder, small_folder)
-    drafter: Any = backend._runtime._strategies.drafter
-    model = drafter.__self__.model
+    draft: Any = backend._runtime._strategies.draft_model
+    model = draft.model
     forward = model.forward
 
     def dead(spans: Any) -> Any:

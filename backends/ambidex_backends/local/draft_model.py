@@ -1,0 +1,81 @@
+"""A second, smaller model of the same vocabulary, which guesses ahead, and whose words an answer may keep away from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+
+from .model import Model, SequenceCache, Span
+from .peak import peak
+
+CHUNK = 512
+"""Ids in one pass, at most."""
+
+_log = logging.getLogger("ambidex")
+
+
+class DraftModel:
+    """The model, for all answers. Used by the engine's thread only."""
+
+    def __init__(self, model: Model, vocabulary: int) -> None:
+        """`vocabulary`: how many scores the model that it stands beside gives."""
+        self.model = model
+        self.vocabulary = vocabulary
+        self.is_dead = False
+
+    def scores(self) -> DraftScores:
+        """For one answer."""
+        return DraftScores(self)
+
+    def failed(self, error: Exception) -> None:
+        """It does not guess any more: answers go on without it."""
+        self.is_dead = True
+        _log.warning("The draft model failed and guesses no more: %s: %s", type(error).__name__, error)
+
+
+class DraftScores:
+    """Its scores of the token after one answer's ids, over a cache of its own."""
+
+    def __init__(self, draft: DraftModel) -> None:
+        self._draft = draft
+        self._cache: SequenceCache | None = None
+        self._held: list[int] = []  # the ids in the cache
+
+    def after(self, ids: Sequence[int]) -> torch.Tensor:
+        """Logits after `ids`, as wide as the other model's; -inf for ids that it does not have.
+
+        A beginning that was computed before is not computed again. Raises `ArithmeticError` where they are not finite.
+        """
+        cache = self._open(ids)
+        logits: list[torch.Tensor] = []
+        while cache.length < len(ids):
+            chunk = ids[cache.length : cache.length + CHUNK]
+            is_last = cache.length + len(chunk) == len(ids)
+            logits = self._draft.model.forward([Span(chunk, cache, scored=int(is_last))])
+        self._held = list(ids)
+        row = logits[0][-1]
+        if peak(row) is None:
+            raise ArithmeticError("the draft model's logits are not finite")
+        missing = max(0, self._draft.vocabulary - row.shape[-1])
+        return torch.nn.functional.pad(row[: self._draft.vocabulary], (0, missing), value=float("-inf"))
+
+    def release(self) -> None:
+        """The answer has ended."""
+        if self._cache is not None:
+            self._draft.model.release(self._cache, self._held)
+            self._cache = None
+
+    def _open(self, ids: Sequence[int]) -> SequenceCache:
+        """The cache with what it has of `ids`, their last one excepted."""
+        if self._cache is None:
+            self._cache = self._draft.model.open(ids)
+            self._held = list(ids[: self._cache.length])
+        common = next(
+            (index for index, (one, two) in enumerate(zip(self._held, ids, strict=False)) if one != two),
+            min(len(self._held), len(ids)),
+        )
+        if min(common, len(ids) - 1) < self._cache.length:
+            self._cache.truncate(min(common, len(ids) - 1))
+        return self._cache
