@@ -9,6 +9,7 @@ from torch.nn.functional import linear
 
 from ambidex_backends.local.native.checkpoint import Checkpoint
 from ambidex_backends.local.native.matrix import Kind
+from ambidex_backends.local.native.reader import Reader
 from ambidex_backends.local.native.stored import Mxfp4
 
 
@@ -28,26 +29,16 @@ class Dense:
         return linear(x, self.weight, self.bias)
 
 
-class DenseReader:
-    """A `Reader` that puts matrices, in `dtype`, and vectors on `device`, one tensor of the file after another."""
+class DenseReader(Reader[Dense]):
+    """Puts matrices, in `dtype`, and vectors on `device`, one tensor of the file after another."""
 
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> None:
-        self.checkpoint = checkpoint
+        super().__init__(checkpoint)
         self._dtype, self._device = dtype, device
-
-    def matrix(self, name: str, rows: int, columns: int, *, bias: bool = False) -> Dense:
-        return self.stacked([name], [rows], columns, bias=bias)
-
-    def stacked(self, names: Sequence[str], rows: Sequence[int], columns: int, *, bias: bool = False) -> Dense:
-        sizes = list(zip(names, rows, strict=True))
-        weights = [self.checkpoint.tensor(name + ".weight", count, columns) for name, count in sizes]
-        biases = [self.checkpoint.tensor(name + ".bias", count) for name, count in sizes] if bias else None
-        return self.pack(weights, None if biases is None else torch.cat(biases))
 
     def pack(
         self, weights: Sequence[torch.Tensor | Mxfp4], bias: torch.Tensor | None = None, kind: Kind | None = None
     ) -> Dense:
-        """`kind` is for those who can store a matrix in other ways."""
         floats = [part for part in weights if not isinstance(part, Mxfp4)]
         assert len(floats) == len(weights), "only experts are stored so"
         weight = torch.empty(sum(map(len, floats)), floats[0].shape[1], dtype=self._dtype, device=self._device)

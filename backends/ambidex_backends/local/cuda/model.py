@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from ambidex_backends.local.model import SequenceCache, Span
+from ambidex_backends.local.model import Span
 from ambidex_backends.local.native.architecture import Architecture
+from ambidex_backends.local.native.block_model import BlockModel
 from ambidex_backends.local.native.blocks import BLOCK, BlockCache
 from ambidex_backends.local.native.weights import Weights
 
@@ -21,34 +22,22 @@ FEWEST_BLOCKS = 16
 """Of a sequence in a pass. Each next size has twice as many: libraries prepare themselves for each size anew."""
 
 
-class CudaModel:
+class CudaModel(BlockModel[Dense, DevicePool]):
     """Implements `Model`. It is PyTorch alone, so that it computes on any device; only CUDA has a `recorder`.
 
     `cache_bytes`: keys and values, taken with the first request. Logits are given on the CPU, where tokens are picked:
     each look at a number on a GPU waits for it.
     """
 
-    can_rewind = True
-
     def __init__(
         self, shape: Architecture, weights: Weights[Dense], cache_bytes: int, recorder: Recorder | None = None
     ) -> None:
-        self.vocabulary = shape.vocabulary
-        self._weights = weights
+        embedding = weights.embedding.weight
+        self._device = embedding.device
+        super().__init__(shape.vocabulary, weights, DevicePool(shape, embedding.dtype, self._device, cache_bytes))
         self._forward = Forward(shape, weights)
-        self._device = weights.embedding.weight.device
-        self.pool = DevicePool(shape, weights.embedding.weight.dtype, self._device, cache_bytes)
         self._graphs = StepGraphs(self._step, self._device, recorder)
         self._moved = self.pool.moved
-
-    @property
-    def nbytes_for_token(self) -> int:
-        """Bytes of the weights that are read for a token alone."""
-        return self._weights.nbytes_for_token
-
-    def open(self, ids: Sequence[int]) -> BlockCache:
-        """A cache with the longest kept prefix of `ids`."""
-        return BlockCache.find(self.pool, ids)
 
     def forward(self, spans: Sequence[Span]) -> list[torch.Tensor]:
         """Float32 logits `[scored, V]` for each span.
@@ -79,18 +68,10 @@ class CudaModel:
             cache.append(span.ids)
         return given
 
-    def release(self, cache: SequenceCache, ids: Sequence[int]) -> None:
-        """Gives the blocks back; they are kept for later prompts, as far as the budget goes."""
-        assert isinstance(cache, BlockCache)
-        cache.close()
-
-    def prepare(self) -> None:
-        """Nothing: blocks are taken all at once."""
-
     def clear(self) -> None:
-        """Frees what is kept."""
+        """Frees what is kept, and the recorded steps, which hold it too."""
         self._graphs.clear()
-        self.pool.clear()
+        super().clear()
 
     def _step(self, rows: Rows) -> torch.Tensor:
         """Logits `[S, 1, V]` of rows of one id."""

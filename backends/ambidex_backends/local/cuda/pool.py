@@ -42,6 +42,9 @@ class DevicePool(BlockPool):
         block.memory.zero_()
         return block
 
+    def prepare(self) -> None:
+        """Nothing: it is taken as a whole."""
+
     def clear(self) -> None:
         super().clear()
         if not self.allocated:

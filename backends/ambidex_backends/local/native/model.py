@@ -12,9 +12,10 @@ from typing import get_args
 
 import torch
 
-from ambidex_backends.local.model import SequenceCache, Span
+from ambidex_backends.local.model import Span
 
 from .architecture import Architecture, Gate, LayerKind
+from .block_model import BlockModel
 from .blocks import BLOCK, BlockCache, BlockPool
 from .library import kernels
 from .matrix import LANES, STEP, Matrix, MatrixStruct, padded
@@ -23,18 +24,14 @@ from .structs import BatchStruct, LayerStruct, MlpStruct, ModelStruct, pointer, 
 from .weights import LayerWeights, Weights
 
 
-class NativeModel:
+class NativeModel(BlockModel[Matrix, BlockPool]):
     """Implements `Model` over `weights`. `cache_bytes` bounds the prefixes kept for later prompts.
 
     Raises `NoKernels` where they cannot be compiled.
     """
 
-    can_rewind = True
-
     def __init__(self, architecture: Architecture, weights: Weights[Matrix], cache_bytes: int) -> None:
         self._forward = kernels().forward
-        self.vocabulary = architecture.vocabulary
-        self._weights = weights
         self._architecture = shape = architecture
         half = weights.base is torch.bfloat16
         self._strides = (
@@ -44,7 +41,8 @@ class NativeModel:
         )
         head_stride = padded(shape.head_size, LANES)
         each = len(shape.layers) * shape.kv_heads * BLOCK * (shape.head_size + head_stride)
-        self.pool = BlockPool(each, torch.bfloat16 if half else torch.float32, cache_bytes)
+        pool = BlockPool(each, torch.bfloat16 if half else torch.float32, cache_bytes)
+        super().__init__(architecture.vocabulary, weights, pool)
         self._experts = [_expert_structs(layer.mlp) for layer in weights.layers]  # kept: the layers point there
         layers = map(_layer_struct, weights.layers, shape.layers, self._experts)
         experts = shape.experts
@@ -90,20 +88,6 @@ class NativeModel:
         self._sines: list[torch.Tensor] = []
         self._positions = 0
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return self._weights.nbytes
-
-    @property
-    def nbytes_for_token(self) -> int:
-        """Bytes of the weights that are read for a token alone."""
-        return self._weights.nbytes_for_token
-
-    def open(self, ids: Sequence[int]) -> BlockCache:
-        """A cache with the longest kept prefix of `ids`, in whole blocks."""
-        return BlockCache.find(self.pool, ids)
-
     def forward(self, spans: Sequence[Span]) -> list[torch.Tensor]:
         """Float32 logits `[scored, V]` for each span, all computed in one pass."""
         ids: list[int] = []
@@ -125,19 +109,6 @@ class NativeModel:
         for span, cache in zip(spans, caches, strict=True):
             cache.append(span.ids)
         return list(logits.split([span.scored for span in spans]))
-
-    def release(self, cache: SequenceCache, ids: Sequence[int]) -> None:
-        """Gives the blocks back; full ones are kept for later prompts, as far as the budget goes."""
-        assert isinstance(cache, BlockCache)
-        cache.close()
-
-    def prepare(self) -> None:
-        """Takes memory for as many blocks as the latest requests have filled."""
-        self.pool.prepare()
-
-    def clear(self) -> None:
-        """Frees what is kept."""
-        self.pool.clear()
 
     def _compute(self, ids: list[int], positions: list[int], tables: list[int], scored: list[int]) -> torch.Tensor:
         """Logits `[scored, V]`; keys and values are written into the blocks."""
