@@ -3,7 +3,8 @@
     .venv/bin/python tests/bench/turns.py [--model FOLDER] [--turns 10] [--tokens 4000] [--dtype float32] [--rounds 3]
 
 Without --model: random weights in the shape of SmolLM2-135M. In each turn some ids are asked and some are answered, so
-that the last turn ends at `--tokens`. Both see the same ids; the turns take turns.
+that the last turn ends at `--tokens`. Both see the same ids; the turns take turns, with a pause before each, as people
+and tools make one.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> None:
     options.add_argument("--tokens", type=int, default=4000)
     options.add_argument("--answer", type=int, default=32)
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--pause", type=float, default=0.1, help="seconds before each turn")
     options.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     options.add_argument("--no-kernels", action="store_true", help="compute with transformers' forward pass")
     options.add_argument("--peer-every", type=int, default=1, help="transformers in each so-manieth turn only")
@@ -76,9 +78,11 @@ def main() -> None:
                 lengths[turn] = len(ids)
                 if model is not None and (turn + 1) % chosen.peer_every == 0:
                     row = torch.tensor([ids])
+                    time.sleep(chosen.pause)
                     start = time.perf_counter()
                     model.generate(row, attention_mask=torch.ones_like(row), max_new_tokens=1, do_sample=False)
                     theirs[turn].append(time.perf_counter() - start)
+                time.sleep(chosen.pause)
                 seconds, cached[turn] = first_token_seconds(backend, ids, chosen.answer)
                 mine[turn].append(seconds)
         backend.close()
