@@ -47,6 +47,7 @@ class Capabilities:
     reasoning                 thinks apart from its answer
     logprobs, seed, n, beams  honours these options
     processors                takes functions on logits
+    contrast                  has a smaller model to keep away from
     images, audio             takes these parts
     trace                     can record its steps
     context_length            tokens of prompt and answer together
@@ -65,6 +66,7 @@ class Capabilities:
     n: bool | None = None
     beams: bool | None = None
     processors: bool | None = None
+    contrast: bool | None = None
     images: bool | None = None
     audio: bool | None = None
     trace: bool | None = None
@@ -158,6 +160,7 @@ def check_supported(request: Request, capabilities: Capabilities, name: str) -> 
         "n": request.n > 1,
         "beams": isinstance(decoding, Beams),
         "processors": decoding is not None and bool(decoding.processors),
+        "contrast": decoding is not None and bool(decoding.contrast),
         "images": any(isinstance(part, Image) for part in parts),
         "audio": any(isinstance(part, Audio) for part in parts),
         "trace": request.trace,

@@ -23,8 +23,8 @@ class _Decoding:
     """What all strategies share.
 
     contrast            >= 0; 0 is off. Prefers, of the likely tokens, those that a smaller model finds less likely:
-                        its scores are taken off so many times (contrastive decoding, 2309.09117); local backends
-                        with a draft model only
+                        (1 + contrast) times the scores less contrast times its (contrastive decoding, 2309.09117);
+                        local backends with a draft model only
     repetition_penalty  > 0; 1 is off. Divides positive and multiplies negative logits of seen ids (CTRL, 1909.05858)
     frequency_penalty   -2 to 2; subtracted once per earlier occurrence in the answer (OpenAI's definition)
     presence_penalty    -2 to 2; subtracted once if the id occurs in the answer (OpenAI's definition)

@@ -86,7 +86,8 @@ def main() -> None:
                 seconds, cached[turn] = first_token_seconds(backend, ids, chosen.answer)
                 mine[turn].append(seconds)
         backend.close()
-    print(f"{chosen.model or 'SmolLM2-135M shape'}, {chosen.dtype}; milliseconds to the first token")
+    name = chosen.model or "SmolLM2-135M shape"
+    print(f"{name}, {chosen.dtype}, {chosen.pause} s before each turn; milliseconds to the first token")
     for turn in range(chosen.turns):
         line = f"turn {turn + 1:2}  history {lengths[turn]:5}  cached {cached[turn]:5}  "
         line += f"ambidex {1000 * statistics.median(mine[turn]):8.1f}"

@@ -57,7 +57,7 @@ class TestWhereTheFirstFailsAtItsFirstEvent(BackendConformance):
 class TestWhereNoneCanDoAnything(BackendConformance):
     def make_backend(self) -> Backend:
         nothing = dict.fromkeys(("prompt", "tools", "tool_choice", "seed", "images", "audio", "trace"), False)
-        none = dict.fromkeys(("logprobs", "n", "beams", "processors", "output", "reasoning"), False)
+        none = dict.fromkeys(("logprobs", "n", "beams", "processors", "contrast", "output", "reasoning"), False)
         limited = Capabilities(chat=True, **nothing, **none)
         return Fallback([ScriptedBackend(answer, capabilities=limited) for _ in range(2)])
 

@@ -28,7 +28,7 @@ class TestScriptedBackendThatCanDoNothing(BackendConformance):
 
     def make_backend(self) -> Backend:
         nothing = dict.fromkeys(("prompt", "tools", "tool_choice", "seed", "images", "audio", "trace"), False)
-        none = dict.fromkeys(("logprobs", "n", "beams", "processors", "output", "reasoning"), False)
+        none = dict.fromkeys(("logprobs", "n", "beams", "processors", "contrast", "output", "reasoning"), False)
         return ScriptedBackend(answer, capabilities=Capabilities(chat=True, **nothing, **none))
 
 

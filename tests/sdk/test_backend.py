@@ -154,6 +154,7 @@ USES: dict[str, Request] = {
     "n": Request([User("a")], n=2),
     "beams": Request([User("a")], decoding=Beams()),
     "processors": Request([User("a")], decoding=Greedy(processors=(lambda logits, seen: logits,))),
+    "contrast": Request([User("a")], decoding=Greedy(contrast=0.5)),
     "images": Request([User(Image(b""))]),
     "trace": Request([User("a")], trace=True),
 }

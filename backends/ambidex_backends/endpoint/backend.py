@@ -120,7 +120,9 @@ class EndpointBackend(RemoteBackend):
         self._dialect = DIALECTS[dialect] if dialect is not None else dialect_of_host(self._routes)
         self._kind = Remembered[Dialect](KIND_SECONDS, pause=PAUSE_SECONDS)
         self._credentials = self._checked_credentials(api_key, headers or {}, insecure)
-        self._capabilities = Capabilities(chat=True, prompt=True, n=False, beams=False, processors=False, trace=False)
+        self._capabilities = Capabilities(
+            chat=True, prompt=True, n=False, beams=False, processors=False, contrast=False, trace=False
+        )
         self._know(self._dialect)
 
     def __repr__(self) -> str:

@@ -118,7 +118,7 @@ def refuse_local_only(request: Request) -> None:
             "trace": request.trace,
             "decoding": isinstance(decoding, Beams),
             "processors": bool(decoding and decoding.processors),
-            "contrast": decoding is not None and decoding.contrast is not None,
+            "contrast": bool(decoding and decoding.contrast),
         },
         "A remote server is asked over OpenAI's wire",
         "A local backend does it; `extra` passes a server's own fields on.",

@@ -116,7 +116,9 @@ class HubBackend(RemoteBackend):
         if direct and self._name.provider is None:
             raise ConfigError(f"direct= asks one provider: pin it, {self._name.id}:<provider>.", param="direct")
         self._direct = direct
-        self._capabilities = Capabilities(chat=True, n=False, beams=False, processors=False, trace=False)
+        self._capabilities = Capabilities(
+            chat=True, n=False, beams=False, processors=False, contrast=False, trace=False
+        )
         self._served = Remembered[tuple[Served, ...]](FACTS_SECONDS, pause=0.0)
         self._facts = Remembered[ModelFacts](FACTS_SECONDS, pause=PAUSE_SECONDS)
 

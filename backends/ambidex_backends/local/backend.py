@@ -145,6 +145,7 @@ class LocalBackend:
             n=True,
             beams=True,
             processors=True,
+            contrast=self._runtime.can_contrast,
             images=False,
             audio=False,
             trace=True,

@@ -174,11 +174,12 @@ class BeamSearch:
         check_finite(row, len(beam.ids))
         scores = torch.log_softmax(row, dim=-1)
         constraint = None if beam.forced else beam.constraint
+        sampler = self.sampler.without_contrast() if beam.forced else self.sampler
         if self.tracer is not None:
-            scores, self._stages[beam.name] = self.tracer.scores(scores, constraint, self.sampler, self.ids + beam.ids)
+            scores, self._stages[beam.name] = self.tracer.scores(scores, constraint, sampler, self.ids + beam.ids)
         else:
             scores = scores if constraint is None else constraint.masked(scores)
-            scores = self.sampler.shaped(scores, self.ids + beam.ids)
+            scores = sampler.shaped(scores, self.ids + beam.ids)
         if beam.forced:
             only = torch.full_like(scores, NEVER)
             only[beam.forced[0]] = scores[beam.forced[0]]
@@ -237,7 +238,7 @@ class BeamSearch:
         if not tokens:
             beam.score = parent.score
         elif tokens[0] != token:
-            beam.score = parent.score + float(row[tokens[0]])
+            beam.score = parent.score + self._score_on_the_way_out(parent, tokens[0], row, raw)
         if (id(parent), tokens[0] if tokens else -1) in twins or beam.score == NEVER:
             return None
         twins.add((id(parent), tokens[0] if tokens else -1))
@@ -249,6 +250,13 @@ class BeamSearch:
         if reason is not None:
             beam.ending = Ending(reason, score=group.rules.normalised(beam.score, len(beam.ids)))
         return beam
+
+    def _score_on_the_way_out(self, parent: Beam, token: int, row: torch.Tensor, raw: torch.Tensor) -> float:
+        """Of an id that leads to a form's end and was not chosen: contrast has no say there."""
+        if self.decoding.contrast:
+            scores = torch.log_softmax(raw, dim=-1)
+            return float(self.sampler.without_contrast().shaped(scores, self.ids + parent.ids)[token])
+        return float(row[token])
 
     def _reason(self, parent: Beam, beam: Beam) -> FinishReason | None:
         """Why a beam ends with its last id, if it does."""

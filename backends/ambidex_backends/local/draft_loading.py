@@ -5,6 +5,7 @@ from __future__ import annotations
 from ambidex.errors import Unsupported, VocabMismatch
 
 from . import weights
+from .context_length import context_length
 from .draft_model import DraftModel
 from .engine_options import EngineOptions
 from .native.model import NativeModel
@@ -47,4 +48,9 @@ def load_draft(
             f"{name!r} cannot draft for this model: {different} of its {len(mine)} tokens have other ids there, and "
             f"{len(its)} tokens are there in all. It takes the same tokenizer, as models of one family have."
         )
-    return DraftModel(other.model, loaded.embeddings)
+    return DraftModel(
+        other.model,
+        loaded.embeddings,
+        context_length(other.config),
+        repeats_itself=not engine.deterministic or isinstance(other.model, NativeModel),
+    )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ambidex.errors import EngineError
+
 from .model import Model, SequenceCache, Span
 from .peak import peak
 
@@ -19,10 +21,15 @@ _log = logging.getLogger("ambidex")
 class DraftModel:
     """The model, for all answers. Used by the engine's thread only."""
 
-    def __init__(self, model: Model, vocabulary: int) -> None:
-        """`vocabulary`: how many scores the model that it stands beside gives."""
+    def __init__(self, model: Model, vocabulary: int, context_length: int | None, *, repeats_itself: bool) -> None:
+        """`vocabulary`: how many scores the model that it stands beside gives.
+
+        `repeats_itself`: whether scores are as equal each time as was asked for.
+        """
         self.model = model
         self.vocabulary = vocabulary
+        self.context_length = context_length
+        self.repeats_itself = repeats_itself
         self.is_dead = False
 
     def scores(self) -> DraftScores:
@@ -32,7 +39,7 @@ class DraftModel:
     def failed(self, error: Exception) -> None:
         """It does not guess any more: answers go on without it."""
         self.is_dead = True
-        _log.warning("The draft model failed and guesses no more: %s: %s", type(error).__name__, error)
+        _log.warning("%s It guesses no more.", error)
 
 
 class DraftScores:
@@ -46,18 +53,16 @@ class DraftScores:
     def after(self, ids: Sequence[int]) -> torch.Tensor:
         """Logits after `ids`, as wide as the other model's; -inf for ids that it does not have.
 
-        A beginning that was computed before is not computed again. Raises `ArithmeticError` where they are not finite.
+        What these ids and those of the last call begin with is not computed again. Raises `EngineError`.
         """
-        cache = self._open(ids)
-        logits: list[torch.Tensor] = []
-        while cache.length < len(ids):
-            chunk = ids[cache.length : cache.length + CHUNK]
-            is_last = cache.length + len(chunk) == len(ids)
-            logits = self._draft.model.forward([Span(chunk, cache, scored=int(is_last))])
-        self._held = list(ids)
-        row = logits[0][-1]
+        try:
+            row = self._forward(ids)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise EngineError(f"The draft model failed: {type(error).__name__}: {error}") from error
         if peak(row) is None:
-            raise ArithmeticError("the draft model's logits are not finite")
+            raise EngineError("The draft model failed: its logits are not finite.")
         missing = max(0, self._draft.vocabulary - row.shape[-1])
         return torch.nn.functional.pad(row[: self._draft.vocabulary], (0, missing), value=float("-inf"))
 
@@ -66,6 +71,16 @@ class DraftScores:
         if self._cache is not None:
             self._draft.model.release(self._cache, self._held)
             self._cache = None
+
+    def _forward(self, ids: Sequence[int]) -> torch.Tensor:
+        cache = self._open(ids)
+        logits: list[torch.Tensor] = []
+        while cache.length < len(ids):
+            chunk = ids[cache.length : cache.length + CHUNK]
+            is_last = cache.length + len(chunk) == len(ids)
+            logits = self._draft.model.forward([Span(chunk, cache, scored=int(is_last))])
+        self._held = list(ids)
+        return logits[0][-1]
 
     def _open(self, ids: Sequence[int]) -> SequenceCache:
         """The cache with what it has of `ids`, their last one excepted."""

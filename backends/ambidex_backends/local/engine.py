@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -40,9 +40,11 @@ Ending: TypeAlias = tuple[Job, FinishReason | AmbidexError]
 class Engine:
     """Runs jobs over one model. `submit` and `cancel` may be called from any thread."""
 
-    def __init__(self, model: Model, options: EngineOptions | None = None) -> None:
+    def __init__(self, model: Model, options: EngineOptions | None = None, beside: Sequence[Model] = ()) -> None:
+        """`beside`: other models that jobs ask, whose caches go with the first one's."""
         options = options or EngineOptions()
         self._model = model
+        self._beside = tuple(beside)
         self._scheduler = Scheduler(options)
         self._prefill = Prefill(options.prefill_tokens, deterministic=options.deterministic)
         self._work = threading.Condition()
@@ -84,7 +86,7 @@ class Engine:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         self._workers.shutdown()
-        self._model.clear()
+        self._clear()
 
     def _wake(self) -> None:
         if os.getpid() == self._process:
@@ -121,11 +123,18 @@ class Engine:
         return None
 
     def _rest(self) -> None:
-        """Between requests the model gets ready for the next one."""
+        """Between requests the model gets ready for the next one, bit by bit, until there is one."""
+        while self._is_idle() and self._model.prepare():
+            pass
+
+    def _is_idle(self) -> bool:
         with self._work:
-            is_idle = self._scheduler.idle and not self._closed
-        if is_idle:
-            self._model.prepare()
+            return self._scheduler.idle and not self._closed
+
+    def _clear(self) -> None:
+        """Frees what the models keep."""
+        for model in (self._model, *self._beside):
+            model.clear()
 
     def _step(self, jobs: list[Job]) -> None:
         """One forward pass for all of them. A job that fails ends with its error; the others go on."""
@@ -183,7 +192,7 @@ class Engine:
 
     def _as_ours(self, error: Exception) -> AmbidexError:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
-            self._model.clear()
+            self._clear()
             return OutOfMemory(f"No memory left for this request: {error}")
         failure = EngineError(f"The model failed: {type(error).__name__}: {error}")
         failure.__cause__ = error

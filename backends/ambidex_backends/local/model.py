@@ -72,8 +72,8 @@ class Model(Protocol):
         """The sequence `ids` has ended; what the cache holds may be kept for later ones that begin alike."""
         ...
 
-    def prepare(self) -> None:
-        """Nothing is to be computed now: time to get ready for what may come. Raises nothing."""
+    def prepare(self) -> bool:
+        """Nothing is to be computed now: a moment to get ready for what may come. Whether there is more to do."""
         ...
 
     def clear(self) -> None:

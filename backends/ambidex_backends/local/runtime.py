@@ -14,6 +14,7 @@ from ambidex.templates import ChatTemplate
 
 from . import weights
 from .answer_form import AnswerForm
+from .context_length import context_length
 from .draft_loading import load_draft
 from .engine import Engine
 from .engine_options import EngineOptions
@@ -68,29 +69,35 @@ class Runtime:
         self.tokenizer = Tokenizer(loaded.tokenizer)
         self._embeddings = loaded.embeddings
         self._generation = loaded.generation
-        self.context_length = _context_length(loaded.config, max_context)
+        self.context_length = context_length(loaded.config, max_context)
         self.template = _chat_template(loaded, self.tokenizer)
         self._format = (self.template.format if self.template is not None else None) or formats.get("hermes")
         self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.config.eos_token_id)
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
-        other = None if draft is None else load_draft(draft, loaded, engine, cache_bytes, local_files_only)
+        self._draft = None if draft is None else load_draft(draft, loaded, engine, cache_bytes, local_files_only)
         self._strategies = Strategies(
             self.tokenizer,
             _model_defaults(self._generation),
             self._answer_form,
             loaded.model,
-            looks_up=draft is not None and other is None,
-            draft_model=other,
+            looks_up=draft is not None and self._draft is None,
+            draft_model=self._draft,
         )
-        self.engine = Engine(loaded.model, engine)
+        beside = [] if self._draft is None else [self._draft.model]
+        self.engine = Engine(loaded.model, engine, beside)
         self.engine_options = engine
 
     @property
     def answer_form(self) -> AnswerForm:
         """What its answers can be held to."""
         return self._answer_form
+
+    @property
+    def can_contrast(self) -> bool:
+        """Whether there is a draft model, and its scores are as equal each time as was asked for."""
+        return self._draft is not None and self._draft.repeats_itself
 
     @property
     def dtype_name(self) -> str:
@@ -128,7 +135,7 @@ class Runtime:
         """
         _refuse_unsupported(request)
         prompt = self._raw_prompt(request) if request.raw_prompt is not None else self._chat_prompt(request)
-        asked, limit = len(prompt.ids), self.context_length
+        asked, limit = len(prompt.ids), self._limit(request)
         if not asked:
             raise InvalidRequest("The prompt has no tokens: give at least one.")
         if limit is not None and asked >= limit:
@@ -187,8 +194,16 @@ class Runtime:
             id: spelling for spelling, id in self.tokenizer.plain.control.items() if spelling and spelling in written
         }
 
+    def _limit(self, request: Request) -> int | None:
+        """Tokens of prompt and answer together; no more than a draft model takes that is asked about each."""
+        limits = [self.context_length]
+        if self._draft is not None and request.decoding is not None and request.decoding.contrast:
+            limits.append(self._draft.context_length)
+        return min((limit for limit in limits if limit is not None), default=None)
+
     def _max_tokens(self, request: Request, prompt_length: int) -> int:
-        left = None if self.context_length is None else self.context_length - prompt_length
+        limit = self._limit(request)
+        left = None if limit is None else limit - prompt_length
         asked = request.max_tokens or self._generation.max_new_tokens
         if asked is None and (whole := self._generation.max_length):
             asked = max(1, whole - prompt_length)
@@ -234,17 +249,6 @@ def _model_defaults(generation: Any) -> ModelDefaults:
         repetition_penalty=generation.repetition_penalty,
         no_repeat_ngram=generation.no_repeat_ngram_size,
     )
-
-
-def _context_length(config: Any, max_context: int | None) -> int | None:
-    """The model's own limit under its several names, or less if asked; None if it has none."""
-    text = config.get_text_config(decoder=True)
-    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "max_seq_len", "n_ctx")
-    named: list[Any] = [getattr(text, name, None) for name in names]
-    limits = [value for value in named if isinstance(value, int) and value > 0][:1]
-    if max_context is not None:
-        limits.append(max_context)
-    return min(limits, default=None)
 
 
 def _ids(value: object) -> frozenset[int]:

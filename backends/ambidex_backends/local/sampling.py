@@ -1,8 +1,8 @@
 """From scores to a token: processors, which change the logits, and the draw.
 
 All work on one row of float32 logits [V]. A processor is a function `(logits, seen) -> logits`, where `seen` are the
-ids so far. First comes the contrast with a smaller model, then the order is that of transformers: penalties, bans,
-temperature, top-k, top-p, min-p, typical-p; then the caller's own processors.
+ids so far. The order is that of transformers: penalties, bans, the contrast with a smaller model, temperature, top-k,
+top-p, min-p, typical-p; then the caller's own processors.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from .peak import peak
 Processor = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
 NEVER = float("-inf")
+
+CONTRAST = "contrast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,11 @@ class Sampler:
         fast = native_draw(scores, key)
         return drawn(scores, key) if fast is None else fast
 
+    def without_contrast(self) -> Sampler:
+        """For ids that are not chosen, but follow in any case."""
+        stages = [stage for stage in self.stages if stage.name != CONTRAST]
+        return Sampler(stages, self._key, self._prompt_length)
+
     def release(self) -> None:
         """The sequence has ended."""
         if self._weaker is not None:
@@ -118,8 +125,6 @@ def make_sampler(
     """
     asked = decoding_or_default(decoding, defaults)
     stages: list[Stage] = []
-    if asked.contrast and weaker is not None:
-        stages.append(Stage("contrast", contrast(asked.contrast, weaker.after), in_guesses=False))
     if (penalty := _first(asked.repetition_penalty, defaults.repetition_penalty, 1.0)) != 1.0:
         stages.append(Stage("repetition_penalty", repetition_penalty(penalty)))
     frequency, presence = asked.frequency_penalty or 0.0, asked.presence_penalty or 0.0
@@ -133,6 +138,8 @@ def make_sampler(
         stages.append(Stage("banned", banned))
     if asked.min_tokens:
         stages.append(Stage("min_tokens", min_tokens(asked.min_tokens, prompt_length, ends)))
+    if asked.contrast and weaker is not None:
+        stages.append(Stage(CONTRAST, contrast(asked.contrast, weaker.after), in_guesses=False))
     key = None
     if isinstance(asked, Sampling):
         temperature = _first(asked.temperature, defaults.temperature, 1.0)

@@ -102,7 +102,7 @@ class Strategies:
     def _sequence(self, choice: int, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Sequence:
         constraint = self._constraint(request, prompt, max_tokens)
         kind: Callable[..., Sequence] = Sequence
-        if request.n == 1 and (drafter := self._drafter()) is not None:
+        if request.n == 1 and (drafter := self._drafter(request)) is not None:
             kind = partial(SpeculativeSequence, drafter=drafter)
         sequence = kind(
             ids=list(prompt.ids),
@@ -148,10 +148,12 @@ class Strategies:
             request, prompt.tools, starts_in_reasoning=prompt.starts_in_reasoning, left=max_tokens
         )
 
-    def _drafter(self) -> Drafter | None:
-        if self.draft_model is not None:
-            return ModelDrafter(self.draft_model)
-        return PromptLookup() if self.looks_up else None
+    def _drafter(self, request: Request) -> Drafter | None:
+        if self.draft_model is None:
+            return PromptLookup() if self.looks_up else None
+        if request.decoding is not None and request.decoding.contrast:
+            return None  # it would guess what the answer keeps away from
+        return ModelDrafter(self.draft_model)
 
     def _sampler(self, request: Request, prompt: Prompt, choice: int) -> Sampler:
         return make_sampler(
@@ -172,6 +174,12 @@ class Strategies:
             raise Unsupported(
                 "contrast takes a smaller model with the same tokenizer, the draft: "
                 'connect(..., draft="org/name" or a folder).',
+                param="contrast",
+            )
+        if not self.draft_model.repeats_itself:
+            raise Unsupported(
+                "contrast with deterministic=True needs a draft model that our kernels compute: elsewhere the last "
+                "bits of scores depend on what was computed before.",
                 param="contrast",
             )
         return self.draft_model.scores()

@@ -73,8 +73,9 @@ class TransformersModel:
         elif isinstance(cache, StateCache) and not cache.is_broken and not cache.put_off:
             self._states.put(cache)
 
-    def prepare(self) -> None:
+    def prepare(self) -> bool:
         """Nothing: its caches take their memory as they grow."""
+        return False
 
     def clear(self) -> None:
         """Frees all that is kept."""

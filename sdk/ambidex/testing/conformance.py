@@ -372,6 +372,7 @@ class BackendConformance:
             "n": dataclasses.replace(request, n=2),
             "beams": dataclasses.replace(request, decoding=Beams()),
             "processors": dataclasses.replace(request, decoding=Greedy(processors=(lambda logits, seen: logits,))),
+            "contrast": dataclasses.replace(request, decoding=Greedy(contrast=0.5)),
             "images": Request([User(picture)]),
             "audio": Request([User(sound)]),
             "trace": dataclasses.replace(request, trace=True),

@@ -45,6 +45,7 @@ EVERYTHING_BUT_NUMBERS = Capabilities(
     n=False,
     beams=False,
     processors=False,
+    contrast=False,
     images=True,
     audio=True,
     trace=False,

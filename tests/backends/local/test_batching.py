@@ -281,13 +281,36 @@ def test_many_tasks_and_threads_at_once(open_backend: OpenBackend) -> None:
 def test_the_model_gets_ready_between_requests_only(open_backend: OpenBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = open_backend("llama")
     engine = backend._runtime.engine
-    running: list[bool] = []
-    monkeypatch.setattr(engine._model, "prepare", lambda: running.append(not engine._scheduler.idle))
+    calls: list[bool] = []
+
+    def prepare() -> bool:
+        calls.append(engine._scheduler.idle)
+        return len(calls) < 3
+
+    monkeypatch.setattr(engine._model, "prepare", prepare)
     long = backend.stream(slow_one())
     next(long)
     collect(backend.stream(endless(3)))
-    assert not running  # the other one goes on
+    assert not calls  # the other one goes on
     long.cancel()
     list(long)
-    wait_until(lambda: bool(running))
-    assert running == [False]
+    wait_until(lambda: len(calls) == 3)
+    assert calls[0]
+
+
+def test_a_request_does_not_wait_until_the_model_is_ready(
+    open_backend: OpenBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = open_backend("llama")
+    engine = backend._runtime.engine
+    started = threading.Event()
+
+    def prepare() -> bool:
+        started.set()
+        time.sleep(0.001)
+        return True  # never
+
+    monkeypatch.setattr(engine._model, "prepare", prepare)
+    assert collect(backend.stream(endless(3))).usage.output_tokens == 3
+    assert started.wait(SECONDS)
+    assert collect(backend.stream(endless(3))).usage.output_tokens == 3

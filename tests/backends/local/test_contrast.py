@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from ambidex import Beams, Greedy, Request, Sampling, collect
-from ambidex.errors import EngineError, Unsupported
+from ambidex.errors import ContextLengthExceeded, EngineError, Unsupported
+from ambidex.events import StepTraced
 from ambidex.grammar import Regex
 from ambidex.reply import Reply
+from ambidex.trace import Step
 from ambidex_backends.local import LocalBackend
 from ambidex_backends.local.contrast import PLAUSIBLE, contrast
-from ambidex_backends.local.speculation import Pace
+from ambidex_backends.local.sampling import ModelDefaults, make_sampler
 
 from .conftest import ARCHITECTURES, VOCABULARY, save_model
 
@@ -79,14 +82,14 @@ def test_greedy_answers_follow_the_formula(
     assert ids_of(plain) != expected
 
 
-def test_every_strategy_gives_the_same_alone_together_and_with_guesses(
-    connected: Callable[..., LocalBackend], monkeypatch: pytest.MonkeyPatch
+def test_every_strategy_gives_the_same_alone_together_and_by_any_forward_pass(
+    connected: Callable[..., LocalBackend],
 ) -> None:
     requests = [
         Request(prompt=PROMPT, max_tokens=20, decoding=Greedy(contrast=BY), logprobs=0),
         Request(prompt=PROMPT, max_tokens=20, decoding=Sampling(contrast=BY, temperature=1.2, seed=5), logprobs=0),
         Request(prompt=PROMPT, max_tokens=20, decoding=Sampling(contrast=2.0, seed=5), n=3),
-        Request(prompt=PROMPT, max_tokens=12, decoding=Beams(3, contrast=BY), n=2),
+        Request(prompt=PROMPT, max_tokens=12, decoding=Beams(width=3, contrast=BY), n=2),
         Request(prompt=PROMPT, max_tokens=40, decoding=Greedy(contrast=BY), output=Regex("(the (rain|sun) )+end")),
         Request(prompt=PROMPT, max_tokens=20, decoding=Greedy(), logprobs=0),
     ]
@@ -96,13 +99,121 @@ def test_every_strategy_gives_the_same_alone_together_and_with_guesses(
         return [(ids_of(reply), [choice.message.text for choice in reply.choices]) for reply in replies]
 
     backend = connected()
-    monkeypatch.setattr(Pace, "next", lambda self: 0)
     alone = told(backend)
     together = [reply for reply in backend.batch(requests) if isinstance(reply, Reply)]
     assert [(ids_of(reply), [choice.message.text for choice in reply.choices]) for reply in together] == alone
-    monkeypatch.setattr(Pace, "next", lambda self: 4)
-    assert told(backend) == alone
     assert told(connected(kernels=False)) == alone
+
+
+def test_beams_are_the_best_by_the_formula(
+    connected: Callable[..., LocalBackend], model_folder: Callable[[str], Path], weaker_folder: Path
+) -> None:
+    """All answers of two tokens, by brute force: as wide a search finds the best two, and their scores."""
+    models: list[Any] = [
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        for folder in (model_folder("llama"), weaker_folder)
+    ]
+    backend = connected()
+    prompt = list(backend.tokenizer.raw_prompt(PROMPT))
+
+    def row(ids: list[int]) -> torch.Tensor:
+        with torch.inference_mode():
+            strong, weak = (torch.log_softmax(m(input_ids=torch.tensor([ids])).logits[0, -1], -1) for m in models)
+        strong = strong.index_fill(0, torch.tensor(sorted(backend._runtime._ends)), NEVER)
+        plausible = strong >= strong.max() + math.log(PLAUSIBLE)
+        return torch.log_softmax(((1 + BY) * strong - BY * weak).masked_fill(~plausible, NEVER), -1)
+
+    first = row(prompt)
+    scores = {
+        (one, two): float(first[one] + score)
+        for one in (first > NEVER).nonzero().flatten().tolist()
+        for two, score in enumerate(row([*prompt, one]).tolist())
+        if score > NEVER
+    }
+    best = sorted(scores, key=lambda pair: -scores[pair])[:2]
+    decoding = Beams(width=200, contrast=BY, min_tokens=2, length_penalty=0.0)
+    reply = collect(backend.stream(Request(prompt=PROMPT, max_tokens=2, decoding=decoding, n=2, logprobs=0)))
+    for choice, pair in zip(reply.choices, best, strict=True):
+        assert tuple(scored.id for scored in choice.logprobs or ()) == pair
+        assert choice.score == pytest.approx(scores[pair], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [Greedy(contrast=BY), Beams(width=3, contrast=BY), Beams(width=1, contrast=BY)],
+    ids=["greedy", "beams", "beam"],
+)
+def test_what_a_form_demands_is_not_weighed(decoding: Greedy | Beams, connected: Callable[..., LocalBackend]) -> None:
+    backend = connected()
+    form = Regex("hello world (yes|no)")
+    reply = collect(backend.stream(Request(prompt=PROMPT, max_tokens=40, decoding=decoding, output=form)))
+    assert reply.text in {"hello world yes", "hello world no"}
+    for length in range(4, 20):  # an endless list is closed in time
+        request = Request(prompt=PROMPT, max_tokens=length, decoding=decoding, output=list[str])
+        assert isinstance(collect(backend.stream(request)).value, list)
+
+
+def test_bans_come_before_what_is_plausible() -> None:
+    """Where the model is sure of a token that may not come, the others are weighed."""
+    sure = torch.tensor([0.0, 1.0, 9.0, 0.5, 0.0])
+    for decoding in (
+        Greedy(contrast=0.5, min_tokens=3),
+        Greedy(contrast=0.5, no_repeat_ngram=1),
+        Greedy(contrast=0.5, logit_bias={2: -100.0}),
+    ):
+        scores: Any = SimpleNamespace(after=lambda seen: torch.zeros(5), release=lambda: None)
+        sampler = make_sampler(decoding, ModelDefaults(), prompt_length=1, ends=frozenset({2}), weaker=scores)
+        assert sampler.pick(sure, [2]) == 1
+
+
+def test_the_steps_can_be_seen(connected: Callable[..., LocalBackend]) -> None:
+    request = Request(prompt=PROMPT, max_tokens=5, decoding=Sampling(contrast=BY, seed=1, min_tokens=5), trace=True)
+    steps = [event.trace for event in connected().stream(request) if isinstance(event, StepTraced)]
+    assert steps
+    for step in steps:
+        assert isinstance(step, Step)
+        assert step.stages[:2] == ("min_tokens", "contrast")
+        assert any(candidate.after[0] != candidate.after[1] for candidate in step.candidates)
+
+
+def test_it_takes_no_more_than_the_draft_model_does(connected: Callable[..., LocalBackend], tmp_path: Path) -> None:
+    short = save_model(tmp_path, "gpt2", {**ARCHITECTURES["gpt2"], "max_position_embeddings": 32})
+    backend = connected(draft=short)
+    decoding = Greedy(contrast=BY, min_tokens=32)
+    reply = collect(backend.stream(Request(prompt=PROMPT, decoding=decoding)))
+    assert reply.finish_reason == "length"
+    assert (reply.usage.input_tokens or 0) + (reply.usage.output_tokens or 0) == 32
+    with pytest.raises(ContextLengthExceeded) as caught:
+        backend.stream(Request(prompt=PROMPT * 8, decoding=decoding))
+    assert caught.value.limit == 32
+    assert collect(backend.stream(Request(prompt=PROMPT * 8, max_tokens=4, decoding=Greedy(min_tokens=4)))).text
+
+
+def test_deterministic_it_must_be_by_the_kernels(
+    connected: Callable[..., LocalBackend], model_folder: Callable[[str], Path]
+) -> None:
+    backend = connected(draft=model_folder("gpt2"), deterministic=True)
+    assert backend.capabilities.contrast is False
+    with pytest.raises(Unsupported, match="deterministic") as caught:
+        backend.stream(Request(prompt=PROMPT, decoding=Greedy(contrast=BY)))
+    assert caught.value.param == "contrast"
+    by_kernels = connected(deterministic=True)
+    if by_kernels.capabilities.contrast:  # else there is no compiler here
+        assert collect(by_kernels.stream(Request(prompt=PROMPT, max_tokens=3, decoding=Greedy(contrast=BY)))).text
+
+
+def test_nothing_of_the_draft_model_is_kept_when_the_backend_closes(connected: Callable[..., LocalBackend]) -> None:
+    backend = connected()
+    draft: Any = backend._runtime._strategies.draft_model
+    stream = backend.stream(Request(prompt=PROMPT, max_tokens=99, decoding=Greedy(contrast=BY, min_tokens=99)))
+    next(stream)
+    stream.cancel()
+    list(stream)
+    backend.close()
+    if hasattr(draft.model, "pool"):
+        assert draft.model.pool.allocated == 0
+    else:
+        assert not draft.model._prefixes._in_use
 
 
 def test_a_model_unlike_itself_is_itself(
@@ -139,7 +250,7 @@ def test_a_draft_model_that_fails_ends_the_answer(
     request = Request(prompt=PROMPT, max_tokens=20, decoding=Greedy(contrast=BY))
     with monkeypatch.context() as broken:
         broken.setattr(draft.model, "forward", dead)
-        with pytest.raises(EngineError, match="draft model"):
+        with pytest.raises(EngineError, match="The draft model failed"):
             collect(backend.stream(request))
     assert collect(backend.stream(request)).usage.output_tokens == 20
     if hasattr(draft.model, "pool"):  # else there is no compiler here
@@ -166,6 +277,9 @@ def test_what_is_excluded_stays_so_and_the_best_stays_possible(data: st.DataObje
         assert found[best] > NEVER
         left = found > NEVER
         assert (strong[left] >= strong[best] + math.log(PLAUSIBLE) - 1e-5).all()
+        assert float(found.exp().sum()) == pytest.approx(1.0, abs=1e-4)
+        elsewhere = contrast(by, lambda seen: weak + 5.0)(strong, [1, 2])  # only differences between scores count
+        assert torch.allclose(elsewhere, found, atol=1e-3)
 
 
 def test_ids_that_the_draft_does_not_have_are_left_out() -> None:

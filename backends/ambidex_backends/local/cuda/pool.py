@@ -42,8 +42,9 @@ class DevicePool(BlockPool):
         block.memory.zero_()
         return block
 
-    def prepare(self) -> None:
+    def prepare(self) -> bool:
         """Nothing: it is taken as a whole."""
+        return False
 
     def clear(self) -> None:
         super().clear()

@@ -43,9 +43,9 @@ class BlockModel(Generic[M, P]):
         assert isinstance(cache, BlockCache)
         cache.close()
 
-    def prepare(self) -> None:
-        """Takes memory for as many blocks as the latest requests have filled."""
-        self.pool.prepare()
+    def prepare(self) -> bool:
+        """Takes a piece of the memory that the next request may need; whether there is more to take."""
+        return self.pool.prepare()
 
     def clear(self) -> None:
         """Frees what is kept."""

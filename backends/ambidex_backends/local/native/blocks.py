@@ -54,7 +54,8 @@ class BlockPool:
         self.block_bytes = block_shape * dtype.itemsize
         self._most_kept = budget // self.block_bytes
         self.allocated = 0
-        self._taken = 0  # since the last time that memory was got ready
+        self._filled = 0  # blocks in use or kept when memory was last got ready
+        self._wanted = 0  # free blocks to be got ready
 
     @property
     def nbytes(self) -> int:
@@ -74,23 +75,27 @@ class BlockPool:
             self._allocate()
         block = self._free.pop()
         block.users = 1
-        self._taken += 1
         return block
 
-    def prepare(self) -> None:
-        """Takes memory for as many blocks as were taken since the last time, as far as the budget goes.
+    def prepare(self) -> bool:
+        """Between requests: takes a slab, if as many blocks are not free as were filled since the time before.
 
-        A system gives memory page by page as it is first written to: where it must get them from elsewhere, as in a
-        virtual machine, that is slower than what is computed there.
+        Within the budget. A system gives memory page by page as it is first written to, and in a virtual machine each
+        page may have to be got from elsewhere; so it is written to here. Whether there is more to take.
         """
-        wanted, self._taken = self._taken, 0
-        while (held := len(self._free)) < wanted and self.allocated < self._most_kept:
-            try:
-                self._allocate()
-            except MemoryError:
-                return  # whoever needs it is told so
-            for block in self._free[held:]:
-                block.memory.zero_()
+        filled = self.allocated - len(self._free)
+        if filled != self._filled:
+            self._wanted, self._filled = filled - self._filled, filled
+        if len(self._free) >= self._wanted or self.allocated >= self._most_kept:
+            return False
+        held = len(self._free)
+        try:
+            self._allocate()
+        except MemoryError:
+            return False  # whoever needs it is told so
+        for block in self._free[held:]:
+            block.memory.zero_()
+        return len(self._free) < self._wanted
 
     def share(self, block: Block) -> Block:
         """One more sequence holds it."""

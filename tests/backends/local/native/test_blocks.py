@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -105,22 +109,57 @@ def test_what_is_kept_makes_room_for_what_is_used() -> None:
 
 def test_memory_is_ready_for_as_many_blocks_as_were_filled_before() -> None:
     numbers = SLAB_BYTES // 8 // 4  # of float32: a slab is eight blocks
-    pool = BlockPool(numbers, torch.float32, 40 * numbers * 4)
-    pool.prepare()
+    pool = BlockPool(numbers, torch.float32, 50 * numbers * 4)
+    assert not pool.prepare()
     assert pool.allocated == 0
     cache = BlockCache(pool)
-    write(cache, [1] * 12 * BLOCK)
-    assert pool.allocated == 16
-    pool.prepare()
-    assert (pool.allocated, len(pool._free)) == (24, 12)
-    pool.prepare()  # nothing was filled meanwhile
+    write(cache, [1] * 20 * BLOCK)
     assert pool.allocated == 24
-    write(cache, [1] * 12 * BLOCK)
-    assert pool.allocated == 24
-    write(cache, [1] * 10 * BLOCK)
-    pool.prepare()
-    assert pool.allocated == 40  # no more than the budget
+    assert pool.prepare()  # in pieces
+    assert not pool.prepare()
+    assert (pool.allocated, len(pool._free)) == (40, 20)
+    assert not pool.prepare()  # nothing was filled meanwhile
+    assert pool.allocated == 40
+    write(cache, [1] * 20 * BLOCK)
+    assert pool.allocated == 40
+    while pool.prepare():
+        pass
+    assert pool.allocated == 50  # no more than the budget
     assert held(cache) == cache.ids
+    cache.close()
+    pool.clear()
+    assert not pool.prepare()
+    assert pool.allocated == 0
+
+
+def test_blocks_that_come_and_go_are_not_got_ready() -> None:
+    """As in a beam search: each step copies blocks and gives others back."""
+    numbers = SLAB_BYTES // 8 // 4
+    pool = BlockPool(numbers, torch.float32, 1000 * numbers * 4)
+    cache = BlockCache(pool)
+    write(cache, [1] * BLOCK)
+    for _ in range(100):
+        fork = cache.fork()
+        write(fork, [2])
+        fork.truncate(0)
+    while pool.prepare():
+        pass
+    assert pool.allocated == 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is in memory")
+def test_memory_that_is_ready_was_written_to() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * mmap.PAGESIZE
+
+    numbers = 16 << 20 >> 2
+    pool = BlockPool(numbers, torch.float32, 10 * numbers * 4)
+    cache = BlockCache(pool)
+    write(cache, [1] * 4 * BLOCK)
+    before = resident()
+    while pool.prepare():
+        pass
+    assert resident() - before > 4 * pool.block_bytes * 0.9
 
 
 def test_memory_that_cannot_be_had_ahead_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +172,7 @@ def test_memory_that_cannot_be_had_ahead_is_asked_for_again(monkeypatch: pytest.
     monkeypatch.setattr(pool, "_most_kept", 100)
     with monkeypatch.context() as patched:
         patched.setattr(pool, "_allocate", none_left)
-        pool.prepare()
+        assert not pool.prepare()
     write(cache, [2])
     assert held(cache) == cache.ids
 
