@@ -23,8 +23,8 @@ class _Decoding:
     """What all strategies share.
 
     contrast            >= 0; 0 is off. Prefers, of the likely tokens, those that a smaller model finds less likely:
-                        (1 + contrast) times the scores less contrast times its (contrastive decoding, 2309.09117);
-                        local backends with a draft model only
+                        (1 + contrast) times the scores, after penalties, biases and bans, less contrast times its
+                        (contrastive decoding, 2309.09117); local backends with a draft model only
     repetition_penalty  > 0; 1 is off. Divides positive and multiplies negative logits of seen ids (CTRL, 1909.05858)
     frequency_penalty   -2 to 2; subtracted once per earlier occurrence in the answer (OpenAI's definition)
     presence_penalty    -2 to 2; subtracted once if the id occurs in the answer (OpenAI's definition)
@@ -77,7 +77,7 @@ class Greedy(_Decoding):
 @refuses_unknown_options()
 @dataclass(frozen=True, slots=True)
 class Sampling(_Decoding):
-    """Draw from the distribution after, in this order: penalties, temperature, top-k, top-p, min-p, typical-p.
+    """Draw from the distribution after: penalties, contrast, temperature, top-k, top-p, min-p, typical-p, in this order.
 
     temperature  >= 0; 0 is greedy
     top_k        >= 0; only the k best; 0 is off

@@ -254,8 +254,7 @@ class BeamSearch:
     def _score_on_the_way_out(self, parent: Beam, token: int, row: torch.Tensor, raw: torch.Tensor) -> float:
         """Of an id that leads to a form's end and was not chosen: contrast has no say there."""
         if self.decoding.contrast:
-            scores = torch.log_softmax(raw, dim=-1)
-            return float(self.sampler.without_contrast().shaped(scores, self.ids + parent.ids)[token])
+            row = self.sampler.roughly_shaped(torch.log_softmax(raw, dim=-1), self.ids + parent.ids)
         return float(row[token])
 
     def _reason(self, parent: Beam, beam: Beam) -> FinishReason | None:

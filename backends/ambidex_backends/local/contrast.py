@@ -1,4 +1,4 @@
-"""Contrastive decoding: of the tokens that a model finds likely, those are preferred that a smaller one does not."""
+"""Contrastive decoding: of the tokens that a model finds likely, those that a smaller one finds less so are preferred."""
 
 from __future__ import annotations
 

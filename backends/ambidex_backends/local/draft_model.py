@@ -10,6 +10,7 @@ import torch
 from ambidex.errors import EngineError
 
 from .model import Model, SequenceCache, Span
+from .out_of_memory import is_out_of_memory
 from .peak import peak
 
 CHUNK = 512
@@ -39,7 +40,7 @@ class DraftModel:
     def failed(self, error: Exception) -> None:
         """It does not guess any more: answers go on without it."""
         self.is_dead = True
-        _log.warning("%s It guesses no more.", error)
+        _log.warning("The draft model guesses no more: %s: %s", type(error).__name__, error)
 
 
 class DraftScores:
@@ -57,9 +58,9 @@ class DraftScores:
         """
         try:
             row = self._forward(ids)
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise EngineError(f"The draft model failed: {type(error).__name__}: {error}") from error
         if peak(row) is None:
             raise EngineError("The draft model failed: its logits are not finite.")

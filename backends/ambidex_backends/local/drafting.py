@@ -68,7 +68,8 @@ class ModelDrafter:
 
     def propose(self, ids: Sequence[int], count: int, pick: Pick) -> list[int]:
         """`count` guesses, or fewer where the answer would end."""
-        if self._draft.is_dead:
+        most = self._draft.context_length
+        if self._draft.is_dead or (most is not None and len(ids) + count > most):
             return []
         seen = list(ids)
         try:

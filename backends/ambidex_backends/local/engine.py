@@ -25,6 +25,7 @@ from ambidex.reply import FinishReason
 from .engine_options import EngineOptions
 from .job import Job
 from .model import Model, Span
+from .out_of_memory import is_out_of_memory
 from .prefill import Prefill
 from .scheduler import Scheduler
 
@@ -191,7 +192,7 @@ class Engine:
             self._end(job, self._as_ours(error))
 
     def _as_ours(self, error: Exception) -> AmbidexError:
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             self._clear()
             return OutOfMemory(f"No memory left for this request: {error}")
         failure = EngineError(f"The model failed: {type(error).__name__}: {error}")

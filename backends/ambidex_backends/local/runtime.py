@@ -139,8 +139,9 @@ class Runtime:
         if not asked:
             raise InvalidRequest("The prompt has no tokens: give at least one.")
         if limit is not None and asked >= limit:
+            whose = "model" if limit == self.context_length else "draft model"
             raise ContextLengthExceeded(
-                f"The prompt has {asked} tokens, and the model's context of {limit} must hold prompt and answer: "
+                f"The prompt has {asked} tokens, and the {whose}'s context of {limit} must hold prompt and answer: "
                 f"shorten it to at most {limit - 1}.",
                 asked=asked,
                 limit=limit,

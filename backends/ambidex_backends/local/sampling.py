@@ -1,8 +1,8 @@
 """From scores to a token: processors, which change the logits, and the draw.
 
 All work on one row of float32 logits [V]. A processor is a function `(logits, seen) -> logits`, where `seen` are the
-ids so far. The order is that of transformers: penalties, bans, the contrast with a smaller model, temperature, top-k,
-top-p, min-p, typical-p; then the caller's own processors.
+ids so far. The order is that of transformers: penalties, bans, temperature, top-k, top-p, min-p, typical-p; then the
+caller's own processors. The contrast with a smaller model stands behind the bans.
 """
 
 from __future__ import annotations
@@ -74,10 +74,14 @@ class Sampler:
 
     def guess(self, logits: torch.Tensor, seen: Sequence[int]) -> int:
         """What `pick` would give, without the caller's own processors, which may count their calls, and `contrast`."""
+        return self.draw(self.roughly_shaped(logits, seen), seen)
+
+    def roughly_shaped(self, logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        """The scores as `guess` sees them."""
         for stage in self.stages:
             if stage.in_guesses:
                 logits = stage.process(logits, seen)
-        return self.draw(logits, seen)
+        return logits
 
     def shaped(self, logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
         """The scores after all processors."""

@@ -304,13 +304,15 @@ def test_a_request_does_not_wait_until_the_model_is_ready(
     backend = open_backend("llama")
     engine = backend._runtime.engine
     started = threading.Event()
+    until = time.monotonic() + SECONDS
 
     def prepare() -> bool:
         started.set()
         time.sleep(0.001)
-        return True  # never
+        return time.monotonic() < until
 
     monkeypatch.setattr(engine._model, "prepare", prepare)
     assert collect(backend.stream(endless(3))).usage.output_tokens == 3
     assert started.wait(SECONDS)
     assert collect(backend.stream(endless(3))).usage.output_tokens == 3
+    assert time.monotonic() < until

@@ -100,6 +100,9 @@ def test_every_strategy_gives_the_same_alone_together_and_by_any_forward_pass(
 
     backend = connected()
     alone = told(backend)
+    drafted = [collect(backend.stream(request)).usage.drafted_tokens for request in (requests[0], requests[-1])]
+    assert drafted[0] is None  # it would guess what the answer keeps away from
+    assert drafted[1] is not None
     together = [reply for reply in backend.batch(requests) if isinstance(reply, Reply)]
     assert [(ids_of(reply), [choice.message.text for choice in reply.choices]) for reply in together] == alone
     assert told(connected(kernels=False)) == alone

@@ -195,8 +195,19 @@ def test_a_dead_draft_model_is_left_out(
         assert collect(backend.stream(request)).text == reply.text
     assert reply.text == collect(plain.stream(request)).text
     assert reply.usage.drafted_tokens == 0
-    assert sum("draft model failed" in record.message for record in caplog.records) == 1
+    assert sum("draft model guesses no more" in record.message for record in caplog.records) == 1
     plain.close()
+    backend.close()
+
+
+def test_a_draft_model_guesses_within_its_context(folder: Path, tmp_path: Path, always: None) -> None:
+    short = save_model(tmp_path, "gpt2", {**ARCHITECTURES["gpt2"], "max_position_embeddings": 32})
+    backend = connected(folder, short)
+    reply = collect(backend.stream(Request(prompt=PROMPT, max_tokens=60, decoding=Greedy(min_tokens=60))))
+    assert reply.usage.output_tokens == 60
+    assert (reply.usage.drafted_tokens or 0) > 0
+    draft: Any = backend._runtime._strategies.draft_model
+    assert not draft.is_dead
     backend.close()
 
 

@@ -54,7 +54,7 @@ class BlockPool:
         self.block_bytes = block_shape * dtype.itemsize
         self._most_kept = budget // self.block_bytes
         self.allocated = 0
-        self._filled = 0  # blocks in use or kept when memory was last got ready
+        self._filled: int | None = 0  # blocks in use or kept when memory was last got ready
         self._wanted = 0  # free blocks to be got ready
 
     @property
@@ -78,14 +78,15 @@ class BlockPool:
         return block
 
     def prepare(self) -> bool:
-        """Between requests: takes a slab, if as many blocks are not free as were filled since the time before.
+        """Between requests: takes a slab, within the budget, if fewer blocks are free than were filled since last time.
 
-        Within the budget. A system gives memory page by page as it is first written to, and in a virtual machine each
+        A system gives memory page by page as it is first written to, and in a virtual machine each
         page may have to be got from elsewhere; so it is written to here. Whether there is more to take.
         """
         filled = self.allocated - len(self._free)
         if filled != self._filled:
-            self._wanted, self._filled = filled - self._filled, filled
+            self._wanted = 0 if self._filled is None else filled - self._filled
+            self._filled = filled
         if len(self._free) >= self._wanted or self.allocated >= self._most_kept:
             return False
         held = len(self._free)
@@ -145,6 +146,7 @@ class BlockPool:
 
     def clear(self) -> None:
         """Forgets everything that is kept, and frees the memory if no sequence holds any."""
+        self._filled, self._wanted = None, 0  # memory may be short: none is got ready for what is filled now
         for block in list(self._kept):
             self._forget(block)
         if len(self._free) == self.allocated:

@@ -109,7 +109,7 @@ def test_what_is_kept_makes_room_for_what_is_used() -> None:
 
 def test_memory_is_ready_for_as_many_blocks_as_were_filled_before() -> None:
     numbers = SLAB_BYTES // 8 // 4  # of float32: a slab is eight blocks
-    pool = BlockPool(numbers, torch.float32, 50 * numbers * 4)
+    pool = BlockPool(numbers, torch.float32, 70 * numbers * 4)
     assert not pool.prepare()
     assert pool.allocated == 0
     cache = BlockCache(pool)
@@ -124,12 +124,26 @@ def test_memory_is_ready_for_as_many_blocks_as_were_filled_before() -> None:
     assert pool.allocated == 40
     while pool.prepare():
         pass
-    assert pool.allocated == 50  # no more than the budget
+    assert (pool.allocated, len(pool._free)) == (64, 24)  # twenty, in slabs of eight
+    write(cache, [1] * 24 * BLOCK)
+    while pool.prepare():
+        pass
+    assert pool.allocated == 70  # no more than the budget
     assert held(cache) == cache.ids
-    cache.close()
-    pool.clear()
+
+
+def test_nothing_is_got_ready_where_memory_was_short() -> None:
+    numbers = SLAB_BYTES // 8 // 4
+    pool = BlockPool(numbers, torch.float32, 100 * numbers * 4)
+    first, second = BlockCache(pool), BlockCache(pool)
+    write(first, [1] * 4 * BLOCK)
     assert not pool.prepare()
-    assert pool.allocated == 0
+    write(second, [2] * 30 * BLOCK)
+    held_by_all = pool.allocated
+    pool.clear()  # since there was no memory left for a third one
+    second.close()
+    assert not pool.prepare()
+    assert pool.allocated == held_by_all
 
 
 def test_blocks_that_come_and_go_are_not_got_ready() -> None:
