@@ -77,7 +77,7 @@ class Greedy(_Decoding):
 @refuses_unknown_options()
 @dataclass(frozen=True, slots=True)
 class Sampling(_Decoding):
-    """Draw from the distribution after: penalties, contrast, temperature, top-k, top-p, min-p, typical-p, in this order.
+    """Draw from the distribution after penalties, contrast, temperature, top-k, top-p, min-p, typical-p, in this order.
 
     temperature  >= 0; 0 is greedy
     top_k        >= 0; only the k best; 0 is off

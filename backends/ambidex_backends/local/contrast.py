@@ -1,4 +1,4 @@
-"""Contrastive decoding: of the tokens that a model finds likely, those that a smaller one finds less so are preferred."""
+"""Contrastive decoding: of a model's likely tokens, those are preferred that a smaller model finds less likely."""
 
 from __future__ import annotations
 
