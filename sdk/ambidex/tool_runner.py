@@ -1,6 +1,6 @@
 """Runs the calls of one answer: sync tools in threads, async tools on an event loop, several at a time.
 
-A sync agent runs async tools on one background loop; an async agent runs sync tools in threads. Context variables of
+A sync agent runs async tools on a background loop; an async agent runs sync tools in threads. Context variables of
 the caller are seen by every tool. A thread cannot be stopped: a tool whose time is over is no longer waited for.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import functools
 import inspect
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -124,7 +125,7 @@ class ToolRunner:
         """Runs the call: on the background loop where its tool is async, here if alone, else in a thread."""
         tool = self.tools.get(call.name)
         if tool is not None and tool.is_async:
-            return asyncio.run_coroutine_threadsafe(self._acall(call, record), _background_loop())
+            return _on_background_loop(self._acall(call, record))
         if not self.parallel and self.tool_timeout is None:
             done: Future[ToolResult] = Future()
             done.set_result(self._call(call, record))
@@ -145,7 +146,9 @@ class ToolRunner:
             try:
                 value = tool(**arguments)
                 if inspect.isawaitable(value):
-                    value = asyncio.run_coroutine_threadsafe(_awaited(value), loop or _background_loop()).result()
+                    waiting = _awaited(value)
+                    future = asyncio.run_coroutine_threadsafe(waiting, loop) if loop else _on_background_loop(waiting)
+                    value = future.result()
                 result = ToolResult(call.id, call.name, *result_parts(value))
             except asyncio.CancelledError:
                 result = failed(call, "The tool was cancelled from inside.")
@@ -239,22 +242,41 @@ async def _awaited(value: Awaitable[T]) -> T:
     return await value
 
 
-class _BackgroundLoop:
-    """One event loop in a daemon thread for all async tools of sync agents; started when first needed."""
+_depth = contextvars.ContextVar("ambidex-depth", default=0)
+"""In how many async tools of sync agents this is running, whatever threads are between."""
+
+
+def _on_background_loop(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Runs it on a loop that no tool around it holds up: an async tool may itself run a sync agent and wait for it."""
+    depth = _depth.get()
+    context = contextvars.copy_context()
+    context.run(_depth.set, depth + 1)
+    return context.run(asyncio.run_coroutine_threadsafe, coroutine, _background_loops(depth))
+
+
+class _BackgroundLoops:
+    """Event loops in daemon threads for all async tools of sync agents, one a depth; started when first needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loops: dict[int, tuple[asyncio.AbstractEventLoop, threading.Thread]] = {}
 
-    def __call__(self) -> asyncio.AbstractEventLoop:
+    def __call__(self, depth: int) -> asyncio.AbstractEventLoop:
         with self._lock:
             # A forked process has the loop, but not the thread.
-            if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="ambidex-async-tools", daemon=True)
-                self._thread.start()
-            return self._loop
+            if depth not in self._loops or not self._loops[depth][1].is_alive():
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=_run_always, args=(loop,), name="ambidex-async-tools", daemon=True)
+                thread.start()
+                self._loops[depth] = loop, thread
+            return self._loops[depth][0]
 
 
-_background_loop = _BackgroundLoop()
+def _run_always(loop: asyncio.AbstractEventLoop) -> None:
+    """A tool that exits or is interrupted ends `run_forever`: the exception is its caller's, the loop is for all."""
+    while True:
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()
+
+
+_background_loops = _BackgroundLoops()

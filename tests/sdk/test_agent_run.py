@@ -30,6 +30,7 @@ from ambidex.errors import (
     RateLimited,
 )
 from ambidex.testing import ScriptedBackend
+from ambidex.tool_runner import in_thread
 
 # -- limits
 
@@ -333,6 +334,34 @@ def test_async_tools_of_a_sync_agent_work_inside_a_running_loop() -> None:
     assert results(asyncio.run(notebook()).messages)[0].text == "6"
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_an_agent_may_run_inside_a_tool_of_another(depth: int) -> None:
+    def agent_with(tool: Any) -> Agent:
+        return Agent(ScriptedBackend([call(tool.__name__), "ok"]), tools=[tool])
+
+    async def answer() -> str:
+        """Is awaited on a loop that nobody holds up."""
+        await asyncio.sleep(0.001)
+        return "ok"
+
+    def around(agent: Agent) -> Agent:
+        async def hold() -> str:
+            """Holds up the loop that it is on."""
+            return agent.run("go").answer
+
+        def wait() -> str:
+            """Waits in a thread for the one that does."""
+            return agent_with(hold).run("go").answer
+
+        return agent_with(wait)
+
+    agent = agent_with(answer)
+    for _ in range(depth):
+        agent = around(agent)
+    result = in_thread(lambda: agent.run("go")).result(20)
+    assert [each.text for each in results(result.messages)] == ["ok"]
+
+
 def test_a_function_that_gives_an_awaitable_is_awaited(twin: Twin) -> None:
     def later(n: int) -> Any:
         """Not marked async, but awaitable."""
@@ -352,14 +381,34 @@ def test_an_async_tool_that_cancels_itself_is_an_error_of_the_call(twin: Twin) -
     assert results(result.messages)[0].is_error
 
 
-def test_an_interrupt_in_a_tool_ends_the_run() -> None:
-    def interrupt() -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_exit_in_a_tool_ends_the_run_and_no_other(error: type[BaseException]) -> None:
+    def leave() -> None:
         """As control-C does."""
-        raise KeyboardInterrupt
+        raise error
 
-    for parallel in (True, False):
-        with pytest.raises(KeyboardInterrupt):
-            Agent(ScriptedBackend([call("interrupt"), "never"]), tools=[interrupt], parallel=parallel).run("go")
+    async def leave_async() -> None:
+        """On the loop that other agents use, too."""
+        raise error
+
+    ready, leaving = threading.Event(), threading.Event()
+
+    async def wait() -> str:
+        """Is under way meanwhile."""
+        ready.set()
+        while not leaving.is_set():
+            await asyncio.sleep(0.001)
+        return "waited"
+
+    other = in_thread(lambda: Agent(ScriptedBackend([call("wait"), "ok"]), tools=[wait]).run("go").answer)
+    assert ready.wait(10)
+    for tool in (leave, leave_async):
+        for parallel in (True, False):
+            agent = Agent(ScriptedBackend([call(tool.__name__), "never"]), tools=[tool], parallel=parallel)
+            with pytest.raises(error):
+                in_thread(lambda agent=agent: agent.run("go")).result(10)  # type: ignore[misc]  # agent: as it is now
+    leaving.set()
+    assert other.result(10) == "ok"
 
 
 # -- settings
