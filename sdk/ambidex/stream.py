@@ -5,6 +5,7 @@ A stream ends in `Finished` or raises one of our errors with `.partial`; after e
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import inspect
@@ -161,8 +162,8 @@ class EventStream(StreamState[E]):
     def text(self) -> Iterator[str]:
         """The text pieces of choice 0 only."""
         for event in self:
-            if isinstance(event, TextDelta) and event.choice == 0 and event.text:
-                yield event.text
+            if piece := _text_of(event):
+                yield piece
 
     def close(self) -> None:
         """Releases what the stream holds; a stream that had not ended is over. May be called again."""
@@ -186,7 +187,10 @@ class EventStream(StreamState[E]):
 
 
 class AsyncEventStream(StreamState[E]):
-    """The async twin of `EventStream`: `async for`, `async with`, `await stream.close()`."""
+    """The async twin of `EventStream`: `async for`, `async with`, `await stream.close()`.
+
+    Leaving a loop ends the stream at once; what the source holds is released as soon as the event loop runs.
+    """
 
     def __init__(
         self,
@@ -198,10 +202,12 @@ class AsyncEventStream(StreamState[E]):
     ) -> None:
         super().__init__(on_cancel, watcher, output)
         self._source = source
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __anext__(self) -> E:
         if self._ended:
             raise StopAsyncIteration
+        self._loop = asyncio.get_running_loop()
         if self._must_stop():
             await self.close()
             return self._cancelled_end()
@@ -225,19 +231,13 @@ class AsyncEventStream(StreamState[E]):
             await self.close()
         return event
 
-    async def __aiter__(self) -> AsyncIterator[E]:
-        try:
-            while not self._ended:
-                yield await anext(self)
-        finally:
-            await self.close()
+    def __aiter__(self) -> AsyncIterator[E]:
+        return _Reading(self, lambda event: event, self._let_go)
 
     @property
-    async def text(self) -> AsyncIterator[str]:
+    def text(self) -> AsyncIterator[str]:
         """The text pieces of choice 0 only."""
-        async for event in self:
-            if isinstance(event, TextDelta) and event.choice == 0 and event.text:
-                yield event.text
+        return _Reading(self, _text_of, self._let_go)
 
     async def close(self) -> None:
         """Releases what the stream holds; a stream that had not ended is over. May be called again."""
@@ -251,6 +251,20 @@ class AsyncEventStream(StreamState[E]):
 
     aclose = close
 
+    def _let_go(self) -> None:
+        """As `close`, where nobody can wait: the event loop that read the source closes it."""
+        if self._ended:
+            return
+        self._ended = True
+        self._watcher.closed()
+        if (loop := self._loop) is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(lambda: loop.create_task(self.close()))
+        elif self._on_cancel is not None:
+            self._on_cancel()
+
+    def __del__(self) -> None:
+        self._let_go()
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -258,6 +272,36 @@ class AsyncEventStream(StreamState[E]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+class _Reading(Generic[T]):
+    """What one `async for` reads of a stream. Who leaves it drops this; an async generator would be told too late."""
+
+    def __init__(self, stream: AsyncEventStream[E], pick: Callable[[E], T | None], let_go: Callable[[], None]) -> None:
+        self._stream = stream
+        self._pick = pick
+        self._let_go = let_go
+        self._began = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        self._began = True
+        while (item := self._pick(await anext(self._stream))) is None:
+            pass
+        return item
+
+    async def aclose(self) -> None:
+        await self._stream.close()
+
+    def __del__(self) -> None:
+        if self._began:
+            self._let_go()
+
+
+def _text_of(event: object) -> str | None:
+    return event.text or None if isinstance(event, TextDelta) and event.choice == 0 else None
 
 
 def with_fitting_value(event: Finished, output: Any) -> Finished:

@@ -97,12 +97,20 @@ async def test_stream_is_a_plain_function(scripted: Any) -> None:
     assert chat.messages == (User("Count."), Assistant("One two."))
 
 
-@pytest.mark.parametrize("end", ["close", "cancel", "task"])
+@pytest.mark.parametrize("end", ["close", "cancel", "task", "leave", "leave text", "forget"])
 async def test_an_early_end_leaves_the_history_and_the_chat_usable(scripted: Any, end: str) -> None:
     chat = AsyncChat(scripted("One two three.", "Hi."))
     stream = chat.stream("Count.")
     assert await anext(stream) == TextDelta("One ")
-    if end == "close":
+    if end == "leave":
+        async for _ in stream:
+            break
+    elif end == "leave text":
+        async for _ in stream.text:
+            break
+    elif end == "forget":
+        del stream
+    elif end == "close":
         await stream.close()
     elif end == "cancel":
         stream.cancel()

@@ -20,6 +20,7 @@ from ambidex import (
     Request,
     System,
     Text,
+    TextDelta,
     ToolCall,
     Usage,
     User,
@@ -285,6 +286,26 @@ def test_a_stream_that_is_closed_early_gives_the_run_up(runner: Runner) -> None:
     assert unread.run_id == "r"
     assert runner.resume(ScriptedBackend(["ok"])).answer == "ok"
     unread.close()
+
+
+def test_leaving_the_loop_gives_the_run_up(runner: Runner) -> None:
+    model = ScriptedBackend(lambda _: "one two three")
+
+    async def leave_and_resume() -> str:
+        agent = AsyncAgent(model, tools=[], journal=runner.journal)
+        async for event in agent.stream("go", run_id="r"):
+            if isinstance(event, TextDelta):
+                break
+        return (await agent.resume("r")).answer
+
+    if runner.twin.is_async:
+        assert asyncio.run(leave_and_resume()) == "one two three"
+    else:
+        agent = Agent(model, tools=[], journal=runner.journal)
+        for event in agent.stream("go", run_id="r"):
+            if isinstance(event, TextDelta):
+                break
+        assert agent.resume("r").answer == "one two three"
 
 
 def test_another_task_under_the_same_id_is_refused(runner: Runner) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -276,6 +277,59 @@ async def test_async_a_cancelled_task_raises_cancelled_error_and_closes() -> Non
     with pytest.raises(asyncio.CancelledError):
         await task
     assert source.closed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("leave", ["loop", "text", "error", "forget"])
+async def test_async_leaving_a_loop_ends_the_stream_at_once_and_closes_it_soon(leave: str) -> None:
+    class Told(Watcher[Event]):
+        ended = False
+
+        def closed(self) -> None:
+            self.ended = True
+
+    source, told = AsyncSource(ONE, TWO, WHOLE), Told()
+    stream = AsyncEventStream(source, watcher=told)
+    if leave == "text":
+        async for _ in stream.text:
+            break
+    elif leave == "loop":
+        async for _ in stream:
+            break
+    elif leave == "error":
+        with contextlib.suppress(KeyError):
+            async for _ in stream:
+                raise KeyError
+    else:
+        await anext(stream)
+    if leave != "forget":
+        assert told.ended
+        assert await anext(stream, None) is None
+    del stream
+    gc.collect()
+    assert told.ended
+    await asyncio.sleep(0.001)
+    assert source.closed == 1
+
+
+@pytest.mark.anyio
+async def test_async_looking_at_a_stream_is_not_reading_it() -> None:
+    stream = AsyncEventStream(AsyncSource(ONE, TWO, WHOLE))
+    for dropped in (aiter(stream), stream.text):
+        del dropped
+    async with contextlib.aclosing(stream.text) as pieces:  # type: ignore[type-var]  # as whoever had a generator does
+        assert await anext(pieces) == "one "
+    assert await anext(stream, None) is None
+
+
+def test_async_a_stream_that_nobody_reads_cancels_its_source() -> None:
+    cancelled: list[str] = []
+    AsyncEventStream(AsyncSource(WHOLE), on_cancel=lambda: cancelled.append("never read"))
+    stream = AsyncEventStream(AsyncSource(ONE, WHOLE), on_cancel=lambda: cancelled.append("its event loop is closed"))
+    asyncio.run(stream.__anext__())
+    del stream
+    gc.collect()
+    assert cancelled == ["never read", "its event loop is closed"]
 
 
 @pytest.mark.anyio
