@@ -97,22 +97,23 @@ class AgentSettings(Generic[T]):
 
     def _new_run(self, task: str | Sequence[Message], run_id: str | None) -> tuple[AgentRun, RunRecord]:
         """The run of a task. Raises `InvalidRequest` for what is neither a text nor messages."""
-        messages = list(checked_messages((User(task),) if isinstance(task, str) else task))
-        if not messages:
+        given = checked_messages((User(task),) if isinstance(task, str) else task)
+        if not given:
             raise InvalidRequest("The task is empty: give a text or at least one message.")
+        messages = list(given)
         if self._system is not None and not isinstance(messages[0], System):
             messages.insert(0, self._system)
         if run_id is None and self._records_all:
             run_id = uuid.uuid4().hex
         if run_id is None:
             return self._run(messages, None), RunRecord()
-        return self._run(messages, checked_run_id(run_id)), JournaledRun(self._journal, run_id)
+        return self._run(messages, checked_run_id(run_id)), JournaledRun(self._journal, run_id, task=given)
 
     def _resumed_run(self, run_id: str, settle: Sequence[Settlement]) -> tuple[AgentRun, RunRecord]:
         """The run of that id, its messages still in the journal."""
         if not all(isinstance(item, Settlement) for item in settle):
             raise InvalidRequest("settle takes what call.happened(...) and its like return, in a list.", param="settle")
-        return self._run([], checked_run_id(run_id)), JournaledRun(self._journal, run_id, settle)
+        return self._run([], checked_run_id(run_id)), JournaledRun(self._journal, run_id, settle=settle)
 
     def _run(self, messages: list[Message], run_id: str | None) -> AgentRun:
         return AgentRun(messages, self._limits, self._options, started=time.monotonic(), run_id=run_id)

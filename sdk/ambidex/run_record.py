@@ -30,7 +30,7 @@ from .journal import (
     Settlement,
     digest,
 )
-from .messages import Message, ToolCall, ToolResult
+from .messages import Message, System, ToolCall, ToolResult
 
 T = TypeVar("T")
 
@@ -90,12 +90,16 @@ class _Call:
 
 
 class JournaledRun(RunRecord):
-    """A run in a journal. `settle`: what is said of the calls that are in doubt."""
+    """A run in a journal. `task`: what it is for, where that is known, without a system message of the agent's.
+    `settle`: what is said of the calls that are in doubt."""
 
-    def __init__(self, journal: Journal, run_id: str, settle: Sequence[Settlement] = ()) -> None:
+    def __init__(
+        self, journal: Journal, run_id: str, *, task: Sequence[Message] = (), settle: Sequence[Settlement] = ()
+    ) -> None:
         self.blocking = journal.blocking
         self._journal = journal
         self._run_id = run_id
+        self._task = task
         self._settle = settle
         self._log: RunLog | None = None
         self._lock = threading.Lock()
@@ -179,7 +183,7 @@ class JournaledRun(RunRecord):
         first, *others = records
         if not isinstance(first, RunBegan):
             raise self._mismatch("its first record is not its beginning")
-        if run.messages and not _same(run.messages, first.task):
+        if self._task and not _began_with(self._task, first.task):
             raise RunMismatch(
                 f"The run {self._run_id!r} was begun with another task. A run id stands for one task: give another id, "
                 "or go on with resume(run_id).",
@@ -205,6 +209,8 @@ class JournaledRun(RunRecord):
                 case CallNotRun(step, ordinal, recorded):
                     self._known(step, ordinal, recorded).in_doubt = False
                 case RunEnded():
+                    if run.stopped != "finished":
+                        raise self._mismatch("it had finished, and by this agent's `output` it has not")
                     self._was_ended = True
                 case RunBegan():
                     raise self._mismatch("it begins twice")
@@ -330,7 +336,10 @@ async def off_loop(record: RunRecord | StepRecord, write: Callable[[], T]) -> T:
         raise
 
 
-def _same(task: Sequence[Message], recorded: Sequence[Message]) -> bool:
+def _began_with(task: Sequence[Message], recorded: Sequence[Message]) -> bool:
+    """Whether a run of this task was recorded so; a system message that the task does not have was the agent's."""
+    if recorded and isinstance(recorded[0], System) and not isinstance(task[0], System):
+        recorded = recorded[1:]
     if tuple(task) == tuple(recorded):
         return True
     from .messages import to_json

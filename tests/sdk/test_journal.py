@@ -314,6 +314,33 @@ def test_another_task_under_the_same_id_is_refused(runner: Runner) -> None:
         runner.run(ScriptedBackend(["ok"]), "that")
 
 
+def test_a_finished_run_is_not_asked_for_another_output(runner: Runner, journal: AnyJournal) -> None:
+    runner.run(ScriptedBackend(["three"]))
+    finished = records(journal)
+    backend = ScriptedBackend(["5"])
+    for ask in (runner.resume, runner.run):
+        with pytest.raises(RunMismatch, match="had finished, and by this agent's `output` it has not"):
+            ask(backend, output=int)
+    assert (backend.requests, records(journal)) == ([], finished)
+    assert runner.resume(ScriptedBackend()).answer == "three"
+
+
+@pytest.mark.parametrize(("before", "now"), [("Add.", "Subtract."), ("Add.", None), (None, "Add.")])
+def test_the_system_message_is_the_recorded_one(runner: Runner, before: str | None, now: str | None) -> None:
+    backend = ScriptedBackend([RateLimited("slow"), "ok"])
+    with pytest.raises(RateLimited):
+        runner.run(backend, system=before)
+    assert runner.run(backend, system=now).answer == "ok"
+    assert backend.requests[1].messages == backend.requests[0].messages
+
+
+def test_a_system_message_of_the_task_is_part_of_it(runner: Runner) -> None:
+    runner.run(ScriptedBackend(["ok"]), [System("Add."), User("go")])
+    with pytest.raises(RunMismatch, match="another task"):
+        runner.run(ScriptedBackend(), [System("Subtract."), User("go")])
+    assert runner.run(ScriptedBackend(), [System("Add."), User("go")], system="Subtract.").answer == "ok"
+
+
 def test_a_run_that_nobody_began_is_not_found(runner: Runner) -> None:
     with pytest.raises(RunNotFound, match="'r'"):
         runner.resume(ScriptedBackend())
