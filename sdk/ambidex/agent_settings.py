@@ -13,7 +13,7 @@ from .agent_limits import Limits
 from .agent_step import AgentRun
 from .backend import Backend, Observer
 from .conversation import connected
-from .decoding import Decoding, check_integer, check_number
+from .decoding import Decoding, check_integer, check_number, several
 from .errors import ConfigError, InvalidRequest
 from .journal import Journal, MemoryJournal, Settlement, checked_run_id
 from .messages import Message, System, User, checked_messages
@@ -47,7 +47,7 @@ class AgentSettings(Generic[T]):
         strict_calls: bool = False,
         decoding: Decoding | None = None,
         reasoning: ReasoningEffort | None = None,
-        stop: str | Sequence[str] = (),
+        stop: str | Sequence[str] | None = (),
         extra: Mapping[str, Any] | None = None,
         observe: Observer | None = None,
         journal: Journal | None = None,
@@ -111,9 +111,10 @@ class AgentSettings(Generic[T]):
 
     def _resumed_run(self, run_id: str, settle: Sequence[Settlement]) -> tuple[AgentRun, RunRecord]:
         """The run of that id, its messages still in the journal."""
-        if not all(isinstance(item, Settlement) for item in settle):
+        settled = several(settle, lambda item: isinstance(item, Settlement))
+        if settled is None:
             raise InvalidRequest("settle takes what call.happened(...) and its like return, in a list.", param="settle")
-        return self._run([], checked_run_id(run_id)), JournaledRun(self._journal, run_id, settle=settle)
+        return self._run([], checked_run_id(run_id)), JournaledRun(self._journal, run_id, settle=settled)
 
     def _run(self, messages: list[Message], run_id: str | None) -> AgentRun:
         return AgentRun(messages, self._limits, self._options, started=time.monotonic(), run_id=run_id)

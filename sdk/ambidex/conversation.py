@@ -29,7 +29,7 @@ class RequestOptions(TypedDict, total=False):
     parallel_tool_calls: bool | None
     reasoning: ReasoningEffort | None
     decoding: Decoding | None
-    stop: str | Sequence[str]
+    stop: str | Sequence[str] | None
     max_tokens: int | None
     logprobs: int | None
     timeout: float | None

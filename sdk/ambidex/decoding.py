@@ -7,9 +7,9 @@ honour a field that is set raises `Unsupported` before the call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from .errors import InvalidRequest
 from .option_names import refuses_unknown_options
@@ -58,12 +58,9 @@ class _Decoding:
             for token, bias in self.logit_bias.items():
                 check_integer(token, "a key of logit_bias (a token id)", at_least=0)
                 check_number(bias, f"logit_bias[{token}]", at_least=-100.0, at_most=100.0)
-        banned = (self.banned,) if isinstance(self.banned, str) else tuple(self.banned)
-        if not all(isinstance(text, str) and text for text in banned):
-            raise InvalidRequest("banned takes non-empty texts.", param="banned")
-        object.__setattr__(self, "banned", banned)
-        processors = (self.processors,) if callable(self.processors) else tuple(self.processors)
-        if not all(callable(processor) for processor in processors):
+        object.__setattr__(self, "banned", checked_texts(self.banned, "banned"))
+        processors = several(self.processors, callable)
+        if processors is None:
             raise InvalidRequest("processors takes functions (logits, seen) -> logits.", param="processors")
         object.__setattr__(self, "processors", processors)
 
@@ -163,6 +160,24 @@ def check_number(
             f"at most {at_most:g}" if at_most < math.inf else "",
         ]
         raise InvalidRequest(f"{name} must be {' and '.join(filter(None, bounds))}, got {value!r}.", param=name)
+
+
+def checked_texts(value: object, name: str) -> tuple[str, ...]:
+    """One text or several as a tuple; None is none. Raises `InvalidRequest` for anything else."""
+    texts = several(value, lambda item: isinstance(item, str))
+    if texts is None or not all(texts):
+        raise InvalidRequest(f"{name} takes one non-empty text or several.", param=name)
+    return texts
+
+
+def several(value: object, is_one: Callable[[object], bool]) -> tuple[Any, ...] | None:
+    """What is given one by one or in a sequence as a tuple, empty for None; None if anything else is among it."""
+    if is_one(value):
+        return (value,)
+    if value is not None and not isinstance(value, Iterable):
+        return None
+    items = tuple(cast("Iterable[Any]", value or ()))
+    return items if all(map(is_one, items)) else None
 
 
 def check_integer(value: object, name: str, *, at_least: int, at_most: int | None = None) -> None:

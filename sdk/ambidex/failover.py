@@ -15,6 +15,7 @@ from .errors import (
     APIError,
     AuthenticationError,
     BackendClosed,
+    ConfigError,
     ContentFiltered,
     ContextLengthExceeded,
     DeadlineExceeded,
@@ -178,11 +179,25 @@ class Failover:
         is_long_answer = self._committed and isinstance(error, DeadlineExceeded) and error.kind == "total"
         if follows == "rest" and not is_long_answer:
             self._now.circuit.failed(error.retry_after)
-        goes_on = not self._committed and (follows != "raise" if self._on is None else self._on(error))
         self._errors.append(error)
-        if not goes_on:
+        if self._committed or not self._goes_on(error, follows):
             raised = self._with_others(error)
             raise raised from raised.__cause__
+
+    def _goes_on(self, error: AmbidexError, follows: Consequence) -> bool:
+        """Whether the next backend is asked. Raises where the program's own word on that fails."""
+        if self._on is None:
+            return follows != "raise"
+        try:
+            return self._on(error)
+        except Exception as problem:
+            raised = ConfigError(
+                f"on= of the Fallback is to say whether another backend is asked, and raised {type(problem).__name__}: "
+                f"{problem}. It was given what {self._asked[-1]} raised, {type(error).__name__}: {error.message}",
+                param="on",
+            )
+            raised.errors = tuple(self._errors)
+            raise raised from problem
 
     def _with_others(self, error: AmbidexError) -> AmbidexError:
         """The error to raise: a copy that has the others, since a backend may raise one object for many requests."""

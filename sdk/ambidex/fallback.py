@@ -66,6 +66,10 @@ class Fallback:
         for name, value in (("cooldown", cooldown), ("timeout", timeout)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ConfigError(f"{name} takes seconds, got {value!r}.", param=name)
+        if on is not None and not callable(on):
+            raise ConfigError(
+                f"on takes a function that says of an error whether the next backend is asked, got {on!r}.", param="on"
+            )
         if isinstance(backends, str) or not isinstance(backends, Iterable):
             raise ConfigError(
                 f"Fallback takes several backends in a list, got {type(backends).__name__}.", param="backends"

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from .errors import InvalidRequest
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -31,12 +33,18 @@ class Regex:
 
     pattern: str
 
+    def __post_init__(self) -> None:
+        _check_text(self.pattern, "Regex")
+
 
 @dataclass(frozen=True, slots=True)
 class Lark:
     """A text of a context-free grammar in Lark's notation, as llguidance reads it; its first rule is `start`."""
 
     grammar: str
+
+    def __post_init__(self) -> None:
+        _check_text(self.grammar, "Lark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,11 @@ class Until:
 
 
 Grammar: TypeAlias = Text | Json | Regex | Lark | OneOf | Chain | Repeat | Until
+
+
+def _check_text(text: object, kind: str) -> None:
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{kind} takes a str, got {type(text).__name__}.")
 
 
 def one_of(*options: str) -> OneOf:

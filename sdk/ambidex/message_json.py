@@ -70,6 +70,8 @@ def to_text(value: dict[str, Any]) -> str:
 
 def decode(text: str | bytes) -> tuple[Message, ...]:
     """The conversation that `encode` stored. Raises `InvalidRequest`, which names the place, for anything else."""
+    if not isinstance(text, (str, bytes)):
+        raise InvalidRequest(f"A stored conversation is a str or bytes, got {type(text).__name__}.")
     try:
         stored = of_text("the conversation", text)
     except StrictJSONError as problem:

@@ -63,9 +63,9 @@ class Url:
     address: str
 
     def __post_init__(self) -> None:
-        if not self.address.startswith(("https://", "http://", "data:")):
+        if not isinstance(self.address, str) or not self.address.startswith(("https://", "http://", "data:")):
             raise InvalidRequest(
-                f"Url takes an http(s) or data address, got {self.address[:40]!r}. Use a Path for files."
+                f"Url takes an http(s) or data address, got {str(self.address)[:40]!r}. Use a Path for files."
             )
 
     def __str__(self) -> str:
@@ -112,7 +112,11 @@ class ToolCall:
         if not isinstance(self.arguments, Mapping):
             raise InvalidRequest(f"ToolCall.arguments takes a mapping, got {type(self.arguments).__name__}.")
         if not self.arguments_json:
-            object.__setattr__(self, "arguments_json", json.dumps(dict(self.arguments), ensure_ascii=False))
+            try:
+                written = json.dumps(dict(self.arguments), ensure_ascii=False)
+            except (TypeError, ValueError, RecursionError) as problem:
+                raise InvalidRequest(f"ToolCall.arguments takes what JSON can hold: {problem}.") from None
+            object.__setattr__(self, "arguments_json", written)
 
 
 @dataclass(frozen=True, slots=True)

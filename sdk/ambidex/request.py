@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
-from .decoding import Beams, Decoding, Greedy, Sampling, check_integer, check_number
+from .decoding import Beams, Decoding, Greedy, Sampling, check_integer, check_number, checked_texts
 from .errors import InvalidRequest
 from .messages import Message, checked_messages
 from .option_names import refuses_unknown_options
@@ -53,7 +53,7 @@ class Request:
                          None where the text is none, for which `Chat` and `Agent` ask again and raise `OutputInvalid`
     reasoning            True or False, or an effort; None: the model's default
     decoding             Greedy(...), Sampling(...) or Beams(...); None: the model's or server's defaults
-    stop                 one text or several; the answer ends before the first that occurs
+    stop                 one text or several, or None; the answer ends before the first that occurs
     max_tokens           limit of new tokens; None: the model's or server's default
     logprobs             log probabilities with that many alternatives per token (0: of the chosen token only)
     n                    number of answers
@@ -70,7 +70,7 @@ class Request:
     output: Any = field(default=None, kw_only=True)
     reasoning: ReasoningEffort | None = field(default=None, kw_only=True)
     decoding: Decoding | None = field(default=None, kw_only=True)
-    stop: str | Sequence[str] = field(default=(), kw_only=True)
+    stop: str | Sequence[str] | None = field(default=(), kw_only=True)
     max_tokens: int | None = field(default=None, kw_only=True)
     logprobs: int | None = field(default=None, kw_only=True)
     n: int = field(default=1, kw_only=True)
@@ -96,10 +96,7 @@ class Request:
             raise InvalidRequest(
                 f"decoding takes Greedy(...), Sampling(...) or Beams(...), got {self.decoding!r}.", param="decoding"
             )
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        if not all(isinstance(text, str) and text for text in stop):
-            raise InvalidRequest("stop takes one non-empty text or several.", param="stop")
-        set_field(self, "stop", stop)
+        set_field(self, "stop", checked_texts(self.stop, "stop"))
         check_integer(self.max_tokens, "max_tokens", at_least=1)
         check_integer(self.logprobs, "logprobs", at_least=0, at_most=MAX_TOP_LOGPROBS)
         if self.n is None:

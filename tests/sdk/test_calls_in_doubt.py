@@ -127,9 +127,11 @@ def test_what_was_settled_once_is_not_settled_again(runner: Runner) -> None:
         runner.resume(backend, tools=[counter.bump], settle=[doubt.did_not_happen()])
     (again,) = doubts_of(runner, backend, counter.bump)
     assert (again.attempt, counter.count) == (2, 2)
-    wrong: Any = ["it happened"]
-    with pytest.raises(InvalidRequest, match="settle"):
-        runner.resume(backend, tools=[counter.bump], settle=wrong)
+    for wrong in (["it happened"], "it happened", 5):
+        with pytest.raises(InvalidRequest, match="settle"):
+            runner.resume(backend, tools=[counter.bump], settle=wrong)
+    assert runner.resume(backend, tools=[counter.bump], settle=iter([again.happened()])).answer == "ok"
+    assert runner.resume(backend, settle=None).answer == "ok"
 
 
 def test_an_idempotent_tool_is_run_again_without_asking(runner: Runner) -> None:

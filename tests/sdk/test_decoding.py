@@ -62,7 +62,9 @@ def test_good_values_are_values(value: Any) -> None:
         (Greedy, {"min_tokens": -1}, "min_tokens"),
         (Greedy, {"banned": [""]}, "banned"),
         (Greedy, {"banned": [1]}, "banned"),
+        (Greedy, {"banned": 5}, "banned takes one non-empty text or several"),
         (Greedy, {"processors": [1]}, "processors"),
+        (Greedy, {"processors": 5}, "processors takes functions"),
         (Greedy, {"temperature": 1}, "Greedy has no option 'temperature'"),
         (Sampling, {"temperatur": 1}, "Did you mean 'temperature'"),
         (Beams, {"width": 0}, "width"),
@@ -89,4 +91,5 @@ def test_one_text_or_function_may_stand_for_several() -> None:
 
     loose: Any = Greedy
     assert loose(banned="no").banned == ("no",)
+    assert loose(banned=None, processors=None) == Greedy()
     assert loose(processors=keep) == loose(processors=[keep]) == Greedy(processors=(keep,))

@@ -146,6 +146,19 @@ def test_a_predicate_decides_instead(ask: Callable[..., Reply[Any]]) -> None:
 
 
 @both
+def test_a_predicate_that_fails_hides_no_error(ask: Callable[..., Reply[Any]]) -> None:
+    def wrong(error: AmbidexError) -> bool:
+        raise KeyError("oops")
+
+    second = ScriptedBackend(["here"])
+    with pytest.raises(ConfigError, match=r"KeyError: 'oops'.*Overloaded: full") as caught:
+        ask(Fallback([ScriptedBackend([Overloaded("full")]), second], on=wrong))
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert [str(error) for error in caught.value.errors] == ["full"]
+    assert (caught.value.param, second.requests) == ("on", [])
+
+
+@both
 def test_exceptions_of_a_foreign_backend_are_its_failure(ask: Callable[..., Reply[Any]]) -> None:
     assert ask(Fallback([Refusing(ZeroDivisionError("oops")), ScriptedBackend(["here"])])).text == "here"
     with pytest.raises(EngineError, match="ZeroDivisionError: oops"):
@@ -482,6 +495,7 @@ def test_a_batch_keeps_the_order_and_each_error() -> None:
         ([ScriptedBackend()], {"cooldown": -1}, "cooldown takes seconds"),
         ([ScriptedBackend()], {"timeout": None}, "timeout takes seconds"),
         ([ScriptedBackend()], {"cooldwn": 1}, "Did you mean 'cooldown'"),
+        ([ScriptedBackend()], {"on": 5}, "on takes a function"),
     ],
 )
 def test_what_makes_no_sense_is_refused(backends: Any, options: dict[str, Any], why: str) -> None:

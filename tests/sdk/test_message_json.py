@@ -157,6 +157,8 @@ def test_the_examples_below_are_wrong_in_one_thing_each() -> None:
     ("text", "says"),
     [
         ("", "no stored conversation"),
+        (None, "a str or bytes, got NoneType"),
+        (5, "a str or bytes, got int"),
         ("[]", "the conversation is an object, got list"),
         ('{"ambidex": "messages", "ambidex": "messages"}', "stands twice"),
         (b"\xff", "UTF-8"),
@@ -186,6 +188,6 @@ def test_the_examples_below_are_wrong_in_one_thing_each() -> None:
         (stored({**RESULT, "call_id": ""}), "call_id"),
     ],
 )
-def test_what_is_no_stored_conversation_is_refused_with_its_place(text: str | bytes, says: str) -> None:
+def test_what_is_no_stored_conversation_is_refused_with_its_place(text: Any, says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):
         from_json(text)

@@ -23,11 +23,14 @@ from ambidex import (
     User,
 )
 from ambidex.errors import InvalidRequest
+from ambidex.grammar import Lark, Regex
 from ambidex.messages import checked_messages
 
 CALL = ToolCall("1", "add", {"a": 1})
 INVALID = InvalidToolCall("2", "add", '{"a"', "cut off")
 PICTURE = Image(b"\x89PNG", media_type="image/png", detail="low")
+CIRCULAR: dict[str, Any] = {}
+CIRCULAR["itself"] = CIRCULAR
 EVERY_MESSAGE = (
     System("Be brief."),
     User("Hello ", Text("there"), PICTURE, Audio(Url("https://example.org/a.wav"))),
@@ -77,7 +80,13 @@ def test_an_assistant_knows_its_parts() -> None:
         (Image, ["cat.png"], r"Path\(\.\.\.\) or Url"),
         (Audio, ["https://example.org/a.wav"], "bare str"),
         (Url, ["cat.png"], "http"),
+        (Url, [5], "http"),
         (ToolCall, ["1", "add", [1]], "mapping"),
+        (ToolCall, ["1", "add", {"a": {1}}], "what JSON can hold: Object of type set"),
+        (ToolCall, ["1", "add", {"a": object()}], "what JSON can hold"),
+        (ToolCall, ["1", "add", CIRCULAR], "what JSON can hold"),
+        (Regex, [5], "Regex takes a str, got int"),
+        (Lark, [None], "Lark takes a str, got NoneType"),
     ],
 )
 def test_wrong_content_is_refused(kind: Any, content: list[Any], says: str) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ambidex import Greedy, NamedTool, Request, Special, Tool, User
+from ambidex import Agent, Chat, Greedy, NamedTool, Request, Special, Tool, User
 from ambidex.errors import InvalidRequest
+from ambidex.testing import ScriptedBackend
 
 HELLO = [User("hello")]
 
@@ -31,6 +32,15 @@ def test_a_request_is_a_value() -> None:
         setattr(Request(HELLO), "n", 2)  # noqa: B010  # a type checker knows as well
     request = Request(HELLO, tools=[add], decoding=Greedy(), logprobs=0, timeout=1.5, extra={"a": 1})
     assert dataclasses.replace(request, n=2).tool_list == request.tool_list
+
+
+def test_no_stop_may_be_said_as_openai_says_it() -> None:
+    assert Request(HELLO, stop=None) == Request(HELLO)
+    chat = Chat(ScriptedBackend(["One two.", "One two.", "One two."]), stop=None)
+    assert [chat.ask("Count.").text, chat.ask("Count.", stop="two").text] == ["One two.", "One "]
+    chat = Chat(ScriptedBackend(["One two."]), stop="two")
+    assert chat.ask("Count.", stop=None).text == "One two."
+    assert Agent(ScriptedBackend(["One two."]), tools=[], stop=None).run("Count.").answer == "One two."
 
 
 def test_a_raw_prompt_may_mix_texts_ids_and_control_tokens() -> None:
@@ -69,6 +79,8 @@ def test_a_timeout_is_always_finite() -> None:
         ({"decoding": {"temperature": 1}}, "decoding"),
         ({"stop": ""}, "stop"),
         ({"stop": ["a", 1]}, "stop"),
+        ({"stop": 5}, "stop takes one non-empty text or several"),
+        ({"stop": b"a"}, "stop"),
         ({"max_tokens": 0}, "max_tokens must be at least 1"),
         ({"max_tokens": "10"}, "max_tokens"),
         ({"logprobs": 21}, "at most 20"),
