@@ -134,6 +134,17 @@ def test_breaking_out_closes_the_connection(stalling: tuple[Stalling, EndpointBa
     assert script.gone.wait(10)
 
 
+@pytest.mark.anyio
+async def test_breaking_out_of_an_async_loop_closes_the_connection() -> None:
+    script = Stalling()
+    with chat_server(script) as url:
+        backend = EndpointBackend(f"{url}#m")
+        async for _ in backend.astream(HI).text:
+            break
+        assert await asyncio.to_thread(script.gone.wait, 10)
+        await backend.aclose()
+
+
 def test_closing_a_stream_that_was_never_read_closes_the_connection(stalling: tuple[Stalling, EndpointBackend]) -> None:
     script, backend = stalling
     stream = backend.stream(HI)
