@@ -17,6 +17,7 @@ from .decoding import Beams, Sampling
 from .errors import AmbidexError, ConfigError, Unsupported
 from .events import Event
 from .messages import Audio, Image
+from .printable_address import printable_address
 from .reply import Reply
 from .request import Request
 from .stream import AsyncEventStream, EventStream
@@ -208,7 +209,11 @@ _EXAMPLES = {"local": "pocket", "hf": "openai/gpt-oss-120b", "http": "//127.0.0.
 
 def _no_such_backend(model: str, prefix: str, has_prefix: bool, names: Iterable[str]) -> str:
     names = sorted(names)
-    if has_prefix and "/" not in prefix and (near := difflib.get_close_matches(prefix, names, n=1)):
+    is_prefix = has_prefix and "/" not in prefix
+    near = difflib.get_close_matches(prefix, names, n=1) if is_prefix else []
+    if "//" in model or (is_prefix and not near):  # an address, or a password where a prefix was looked for
+        model = printable_address(model)
+    if near:
         suggestion = f" Did you mean {near[0] + model[len(prefix) :]!r}?"
     elif model.startswith(("./", "../", "/", "~")):
         suggestion = f" For a folder, write {'local:' + model!r}."

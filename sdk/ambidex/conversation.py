@@ -14,6 +14,7 @@ from .errors import AmbidexError, ConcurrentUse, ConfigError, InvalidRequest
 from .events import Event, Finished
 from .messages import Assistant, Message, Part, System, Text, ToolResult, User, checked_messages, may_go_on
 from .option_names import unknown_name_message
+from .printable_address import printable_model
 from .request import ReasoningEffort, Request, ToolChoice
 from .stream import Watcher, as_ambidex_error
 from .tools import Tool
@@ -109,7 +110,7 @@ class Conversation:
         return methods[0] if owned and methods else None
 
     def __repr__(self) -> str:
-        model = self._model if isinstance(self._model, str) else type(self._model).__name__
+        model = printable_model(self._model) if isinstance(self._model, str) else type(self._model).__name__
         return f"{type(self).__name__}({model!r}, {len(self._messages)} messages)"
 
     def _take_turn(self) -> None:

@@ -18,6 +18,7 @@ from .errors import AmbidexError, BackendClosed, ConfigError
 from .events import Event
 from .failover import Failover, Member
 from .option_names import refuses_unknown_options
+from .printable_address import printable_model
 from .reply import Reply
 from .request import DEFAULT_TIMEOUT, Request
 from .stream import AsyncEventStream, EventStream, collect
@@ -261,7 +262,8 @@ class _AsyncSource:
 
 def _member(backend: str | Backend, circuit: Circuit) -> Member:
     is_ours = isinstance(backend, str)
-    return Member(backend if isinstance(backend, str) else type(backend).__name__, connected(backend), is_ours, circuit)
+    name = printable_model(backend) if isinstance(backend, str) else type(backend).__name__
+    return Member(name, connected(backend), is_ours, circuit)
 
 
 def _together(every: Sequence[Capabilities]) -> Capabilities:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ambidex import Backend, Beams, Capabilities, Chat, Greedy, Image, Request, Sampling, User, connect
+from ambidex import Backend, Beams, Capabilities, Chat, Fallback, Greedy, Image, Request, Sampling, User, connect
 from ambidex.backend import backend_names, check_supported, notify
 from ambidex.errors import AmbidexError, ConfigError, Unsupported
 from ambidex.testing import ScriptedBackend
@@ -123,6 +123,20 @@ def test_unknown_options_are_refused_with_the_nearest(plugin: type[Any]) -> None
 def test_a_string_that_names_no_backend_is_refused(plugin: type[Any], model: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         connect(model)
+
+
+@pytest.mark.parametrize("model", ["htp://user:Canary@host/v1#name", "user:Canary@host/v1#name", "x//user:Canary@host"])
+def test_a_password_in_a_wrong_model_string_is_not_repeated(model: str) -> None:
+    with pytest.raises(ConfigError, match="@host") as caught:
+        connect(model)
+    assert "Canary" not in caught.value.message
+
+
+def test_what_is_shown_of_a_model_string_holds_no_secret(plugin: type[Any]) -> None:
+    model = "plugin://user:Canary@host/v1?key=Canary#@cf/name"
+    shown = [repr(Chat(model)), repr(Fallback([model]))]
+    assert all("'plugin://***@host/v1#@cf/name'" in text and "Canary" not in text for text in shown), shown
+    assert repr(Chat("plugin:org/name@revision")) == "Chat('plugin:org/name@revision', 0 messages)"
 
 
 @pytest.mark.parametrize("model", [3, None, object(), ["plugin:a"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ambidex.errors import AmbidexError
 from ambidex.messages import Message, User
+from ambidex.printable_address import printable_model
 
 from . import standard_input
 from .agent_options import AgentOptions
@@ -21,7 +22,7 @@ def chat(options: AgentOptions, *, quiet: bool) -> None:
     is_typed = standard_input.is_typed()
     with Screen(quiet=quiet) as screen, options.agent() as agent:
         if is_typed:
-            screen.note(f"{options.model}: {HELP}")
+            screen.note(f"{printable_model(options.model)}: {HELP}")
         messages: tuple[Message, ...] = ()
         for line in standard_input.lines("> "):
             said = line.strip()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import cast
 
 from ambidex import __version__
 from ambidex.backend import ENTRY_POINT_GROUP
+from ambidex.printable_address import printable_address
 
 from .screen import Screen
 
@@ -23,11 +23,15 @@ PACKAGES = {
 
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AMBIDEX_API_KEY")
 
+ADDRESSES = ("AMBIDEX_HF_BASE_URL", "HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+"""They may hold a password."""
+
 VARIABLES = (
     *SECRETS,
-    *("AMBIDEX_HF_BASE_URL", "AMBIDEX_CACHE", "AMBIDEX_SHARED"),
-    *("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_IMPLICIT_TOKEN"),
-    *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *ADDRESSES,
+    *("AMBIDEX_CACHE", "AMBIDEX_SHARED"),
+    *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_IMPLICIT_TOKEN"),
+    *("NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("NO_COLOR", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "CC"),
 )
 """docs/environment.md says what each does."""
@@ -82,17 +86,14 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
         value = environment.get(name) or environment.get(name.lower() if name.endswith("_PROXY") else name)
         if value is None:
             found[name] = "-"
+        elif name in SECRETS:
+            found[name] = "set (not shown)"
         else:
-            found[name] = "set (not shown)" if name in SECRETS else _without_password(value)
+            found[name] = printable_address(value) if name in ADDRESSES else value
     for name in sorted(environment):
         if name.startswith("AMBIDEX_") and name not in VARIABLES:
             found[name] = "set, but unknown: is it misspelt?"
     return found
-
-
-def _without_password(value: str) -> str:
-    """An address may carry a name and a password."""
-    return re.sub(r"//[^/@\s]*@", "//***@", value)
 
 
 def _python() -> str:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ambidex.agent_events import AgentResult
+from ambidex.printable_address import printable_model
 
 from .agent_options import AgentOptions
 from .narration import narrate
@@ -50,7 +51,7 @@ def as_object(model: str, result: AgentResult[Any], seconds: float) -> dict[str,
                 }
             )
     return {
-        "model": model,
+        "model": printable_model(model),
         "answer": result.answer,
         "finish_reason": result.steps[-1].reply.finish_reason,
         "tool_calls": calls,

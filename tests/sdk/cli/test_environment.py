@@ -79,5 +79,20 @@ def test_each_variable_is_in_the_documents(name: str) -> None:
     assert f"`{name}`" in (REPOSITORY / "docs" / "environment.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["user:Canary@proxy:80", "http://user:Can/ary@proxy:80", "http://user:Can@ary@proxy:80", "proxy:80?key=Canary"],
+)
+def test_a_proxy_s_password_is_hidden_however_it_is_written(proxy: str) -> None:
+    shown = variables({"HTTPS_PROXY": proxy})["HTTPS_PROXY"]
+    assert "Can" not in shown
+    assert "ary" not in shown
+    assert "proxy:80" in shown
+
+
+def test_an_at_sign_in_a_path_is_no_password() -> None:
+    assert variables({"HF_HOME": "/home/me@work/hub"})["HF_HOME"] == "/home/me@work/hub"
+
+
 def test_proxies_are_found_in_small_letters_too() -> None:
     assert variables({"https_proxy": "http://proxy:1"})["HTTPS_PROXY"] == "http://proxy:1"
