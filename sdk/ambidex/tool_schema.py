@@ -84,7 +84,7 @@ class FunctionArguments:
         import pydantic_core
 
         try:
-            schema = _simple_types_in_place(cast("dict[str, Any]", _without_titles(self._adapter.json_schema())))
+            schema = _simple_types_in_place(_without_titles(self._adapter.json_schema()))
         except pydantic.PydanticUserError as problem:
             self._refuse(f"an annotation has no JSON schema: {problem.message}")
         properties: dict[str, Any] = schema.setdefault("properties", {})
@@ -191,21 +191,24 @@ def _with_description(annotation: Any, described: str | None) -> Any:
     return Annotated[annotation, pydantic.Field(description=text)] if text else annotation
 
 
-def _without_titles(schema: Any) -> Any:
-    """pydantic makes a title of every name, which tells a model nothing; names of properties stay, "title" too."""
+def _changed(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """The schema with `change` made in each schema of it, from the outside in; names and data stay."""
     if isinstance(schema, list):
-        return [_without_titles(item) for item in schema]
+        return [_changed(item, change) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    kept: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in ("properties", "$defs"):
-            kept[key] = {name: _without_titles(item) for name, item in value.items()}
-        elif key in ("default", "const", "enum", "examples"):
-            kept[key] = value
-        elif key != "title":
-            kept[key] = _without_titles(value)
-    return kept
+    made: dict[str, Any] = {}
+    for key, value in change(schema).items():
+        if key in ("properties", "patternProperties", "$defs"):
+            made[key] = {name: _changed(item, change) for name, item in value.items()}
+        else:
+            made[key] = value if key in ("default", "const", "enum", "examples") else _changed(value, change)
+    return made
+
+
+def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """pydantic makes a title of every name, which tells a model nothing."""
+    return cast("dict[str, Any]", _changed(schema, lambda item: {key: item[key] for key in item if key != "title"}))
 
 
 def _simple_types_in_place(schema: dict[str, Any]) -> dict[str, Any]:
@@ -217,23 +220,16 @@ def _simple_types_in_place(schema: dict[str, Any]) -> dict[str, Any]:
         if item.get("type") in ("string", "integer", "number", "boolean") or "enum" in item or "const" in item
     }
 
-    def placed(value: Any) -> Any:
-        if isinstance(value, list):
-            return [placed(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if value.get("$ref") in simple:
-            return {**simple[value["$ref"]], **{key: item for key, item in value.items() if key != "$ref"}}
-        return {
-            key: item if key in ("default", "const", "enum", "examples") else placed(item)
-            for key, item in value.items()
-        }
+    def placed(item: dict[str, Any]) -> dict[str, Any]:
+        if item.get("$ref") not in simple:
+            return item
+        return {**simple[item["$ref"]], **{key: value for key, value in item.items() if key != "$ref"}}
 
     if not simple:
         return schema
     kept = {name: item for name, item in definitions.items() if f"#/$defs/{name}" not in simple}
     found = {key: item for key, item in schema.items() if key != "$defs"} | ({"$defs": kept} if kept else {})
-    return cast("dict[str, Any]", placed(found))
+    return cast("dict[str, Any]", _changed(found, placed))
 
 
 def _shortened(text: str, length: int = 120) -> str:

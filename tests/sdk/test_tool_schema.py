@@ -147,6 +147,35 @@ def test_names_stay_and_titles_go() -> None:
     assert properties["mode"]["enum"] == ["fast", "slow"]
 
 
+@dataclasses.dataclass
+class Settings:
+    default: Unit
+    title: str
+
+
+@tool
+def named_like_keywords(
+    default: Unit,
+    enum: Unit,
+    const: Literal[Unit.CELSIUS],
+    title: str,
+    settings: Settings,
+    examples: Unit | None = None,
+) -> None:
+    """Names that are JSON schema's own words."""
+
+
+def test_arguments_may_be_named_like_the_words_of_a_schema() -> None:
+    unit = {"type": "string", "enum": ["celsius", "fahrenheit"]}
+    properties = named_like_keywords.parameters["properties"]
+    assert properties["default"] == properties["enum"] == properties["examples"]["anyOf"][0] == unit
+    definitions = named_like_keywords.parameters["$defs"]
+    assert definitions.keys() == {"Settings"}
+    assert definitions["Settings"]["properties"] == {"default": unit, "title": {"type": "string"}}
+    with pytest.raises(ToolArgumentsInvalid, match=r"default: .*'celsius'.*\n.*enum is missing"):
+        named_like_keywords.bind({"default": "red"})
+
+
 def test_arguments_are_rebuilt_to_their_types() -> None:
     given = {
         "place": {"city": "Oslo", "title": "x"},
