@@ -82,6 +82,7 @@ class FunctionArguments:
         """JSON schema of the arguments, without titles; nested objects under `$defs`, enumerations in their place."""
         import pydantic
         import pydantic_core
+        from pydantic.fields import FieldInfo
 
         try:
             schema = _simple_types_in_place(_without_titles(self._adapter.json_schema()))
@@ -89,7 +90,7 @@ class FunctionArguments:
             self._refuse(f"an annotation has no JSON schema: {problem.message}")
         properties: dict[str, Any] = schema.setdefault("properties", {})
         for name, parameter in self._parameters.items():
-            if parameter.default is not parameter.empty:
+            if parameter.default is not parameter.empty and not isinstance(parameter.default, FieldInfo):
                 try:
                     properties[name]["default"] = pydantic_core.to_jsonable_python(parameter.default)
                 except (ValueError, TypeError):
@@ -115,14 +116,19 @@ class FunctionArguments:
 
     @functools.cached_property
     def _adapter(self) -> Any:
-        """Validates the arguments as one typed dict, so that any parameter name goes."""
+        """Validates the arguments as one typed dict, so that any parameter name goes; fills in defaults of `Field`s."""
         import pydantic
+        from pydantic.fields import FieldInfo
 
         described = self._documentation[1]
         fields: dict[str, Any] = {}
         for name, parameter in self._parameters.items():
-            annotation = _with_description(self._annotations.get(name, Any), described.get(name))
-            required = parameter.default is parameter.empty
+            annotation, default = self._annotations.get(name, Any), parameter.default
+            if isinstance(default, FieldInfo):  # which the function itself would take for the value
+                annotation, required = Annotated[annotation, default], default.is_required()
+            else:
+                required = default is parameter.empty
+            annotation = _with_description(annotation, described.get(name))
             fields[name] = (typing_extensions.Required if required else typing_extensions.NotRequired)[annotation]
         arguments = cast(Any, typing_extensions.TypedDict)("Arguments", fields)
         arguments.__pydantic_config__ = pydantic.ConfigDict(extra="forbid")

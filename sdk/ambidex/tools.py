@@ -143,9 +143,9 @@ def tool(
             '''
 
     The description and those of the arguments come from the docstring (Google, NumPy or Sphinx style),
-    `Annotated[T, "text"]` or pydantic's `Field`. `idempotent`: running a call again changes nothing more, see `Tool`.
-    Raises `InvalidRequest` for what no model can call: positional-only parameters, *args, annotations without a JSON
-    schema (the last on first use).
+    `Annotated[T, "text"]` or pydantic's `Field`, which may stand in the annotation or as the default.
+    `idempotent`: running a call again changes nothing more, see `Tool`. Raises `InvalidRequest` for what no model can
+    call: positional-only parameters, *args, annotations without a JSON schema (the last on first use).
     """
     caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # types defined inside a function are seen from there only
     names = caller.f_locals if caller.f_locals is not caller.f_globals else {}

@@ -120,6 +120,31 @@ def test_an_annotation_s_description_goes_first() -> None:
     assert f.parameters["properties"]["b"]["minimum"] == 1
 
 
+def test_a_field_as_default_counts_as_one_in_the_annotation() -> None:
+    @tool
+    def page(
+        number: int = pydantic.Field(..., ge=1),
+        size: int = pydantic.Field(10, le=50, description="rows"),
+        tags: list[str] = pydantic.Field(default_factory=lambda: ["all"]),  # noqa: B008  # it is the point
+    ) -> Any:
+        """A page.
+
+        Args:
+            number: from 1
+        """
+        return number, size, tags
+
+    assert page.parameters["properties"] == {
+        "number": {"type": "integer", "minimum": 1, "description": "from 1"},
+        "size": {"type": "integer", "maximum": 50, "description": "rows", "default": 10},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    }
+    assert page.parameters["required"] == ["number"]
+    assert page(**page.bind({"number": 1})) == (1, 10, ["all"])
+    with pytest.raises(ToolArgumentsInvalid, match=r"size: .*50.*got 999"):
+        page.bind({"number": 1, "size": 999})
+
+
 @tool
 def plan(
     place: Place,
