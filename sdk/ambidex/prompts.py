@@ -19,6 +19,7 @@ from .chat import Chat
 from .errors import InvalidRequest, TemplateError
 from .messages import Assistant, Message, System, User
 from .prompt_file import TYPES, Examples, Section, Variable, parse
+from .type_reading import raised, why_unreadable
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -214,8 +215,9 @@ def prompted(function: Callable[P, R]) -> Prompted[P, R]:
     try:
         names = dict(caller.f_locals) if caller is not None else None
         hints = typing.get_type_hints(function, localns=names, include_extras=True)
-    except NameError as problem:
-        raise InvalidRequest(f"The annotations of {function.__name__} cannot be read: {problem}.") from None
+    except Exception as problem:  # whatever the text of an annotation raises
+        name = getattr(function, "__name__", repr(function))
+        raise InvalidRequest(f"The annotations of {name} cannot be read: {problem}.") from None
     return Prompted(function, hints)
 
 
@@ -258,10 +260,10 @@ def _declared(
             used[section.text] = Variable(Examples)
         else:
             used |= {name: Variable(Any) for name in sorted(_names_in(section.text)) if name not in used}
+    if argument is not None and not isinstance(argument, Mapping):
+        raise InvalidRequest(f"variables takes a mapping, name -> type, got {type(argument).__name__}.")
     if argument is not None:
-        declared = {
-            name: Variable(TYPES.get(kind, kind) if isinstance(kind, str) else kind) for name, kind in argument.items()
-        }
+        declared = {name: Variable(_type_named(name, kind)) for name, kind in argument.items()}
     elif header is not None:
         declared = dict(header)
     else:
@@ -275,6 +277,15 @@ def _declared(
     return declared
 
 
+def _type_named(name: str, kind: Any) -> Any:
+    """A type as it is, or the one that a header would call so."""
+    if not isinstance(kind, str):
+        return kind
+    if kind not in TYPES:
+        raise InvalidRequest(f"{name} has the type {kind!r}; by name the types are: {', '.join(TYPES)}.", param=name)
+    return TYPES[kind]
+
+
 def _check_type(owner: str, name: str, value: Any, expected: Any) -> None:
     import pydantic
 
@@ -282,9 +293,14 @@ def _check_type(owner: str, name: str, value: Any, expected: Any) -> None:
         _example_messages(name, value)
         return
     try:
-        adapter = pydantic.TypeAdapter[Any](expected, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
-    except pydantic.PydanticUserError:  # a model, which brings its own configuration
-        adapter = pydantic.TypeAdapter[Any](expected)
+        try:
+            adapter = pydantic.TypeAdapter[Any](expected, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+        except pydantic.PydanticUserError:  # a model, which brings its own configuration
+            adapter = pydantic.TypeAdapter[Any](expected)
+    except Exception as problem:
+        raise InvalidRequest(
+            f"{owner}: {name} has a type that is none: {why_unreadable(problem)}", param=name
+        ) from None
     try:
         adapter.validate_python(value, strict=True)
     except pydantic.ValidationError as problem:
@@ -293,6 +309,8 @@ def _check_type(owner: str, name: str, value: Any, expected: Any) -> None:
         raise InvalidRequest(
             f"{owner}: {name}{place} takes {inspect.formatannotation(expected)}: {first['msg']}.", param=name
         ) from None
+    except Exception as problem:  # of a validator, or of a class's own constructor
+        raise InvalidRequest(f"{owner}: {name} cannot be checked: {raised(problem)}.", param=name) from problem
 
 
 def _example_messages(name: str, examples: Any) -> list[Message]:

@@ -13,6 +13,7 @@ import typing_extensions
 
 from .errors import InvalidRequest
 from .schema_check import schema_problems
+from .type_reading import UnreadableType, adapter_of, raised, schema_of
 
 MAX_PROBLEMS = 20
 """Problems told to a model at once; a union can give one for each of its members."""
@@ -80,20 +81,19 @@ class FunctionArguments:
     @functools.cached_property
     def schema(self) -> dict[str, Any]:
         """JSON schema of the arguments, without titles; nested objects under `$defs`, enumerations in their place."""
-        import pydantic
-        import pydantic_core
         from pydantic.fields import FieldInfo
 
         try:
-            schema = _simple_types_in_place(_without_titles(self._adapter.json_schema()))
-        except pydantic.PydanticUserError as problem:
-            self._refuse(f"an annotation has no JSON schema: {problem.message}")
+            schema = _simple_types_in_place(_without_titles(schema_of(self._adapter)))
+        except UnreadableType as problem:
+            self._refuse(f"an annotation has no JSON schema: {problem}")
         properties: dict[str, Any] = schema.setdefault("properties", {})
         for name, parameter in self._parameters.items():
-            if parameter.default is not parameter.empty and not isinstance(parameter.default, FieldInfo):
+            is_given = parameter.default is not parameter.empty and not isinstance(parameter.default, FieldInfo)
+            if is_given and name in properties:  # it is not where the model knows it by an alias
                 try:
-                    properties[name]["default"] = pydantic_core.to_jsonable_python(parameter.default)
-                except (ValueError, TypeError):
+                    properties[name]["default"] = _plain(parameter.default)
+                except (ValueError, TypeError, RecursionError):
                     continue  # a default that JSON cannot say: that the argument is optional is all the model sees
         first = {name: schema[name] for name in ("type", "properties", "required") if name in schema}
         return first | schema
@@ -106,13 +106,16 @@ class FunctionArguments:
             text = json.dumps(dict(arguments))
         except (TypeError, ValueError, RecursionError) as problem:
             return {}, [f"not JSON: {problem}"]
+        adapter = self._adapter
         try:
-            return self._adapter.validate_json(text), []
+            return adapter.validate_json(text), []
         except pydantic.ValidationError as error:
             found = error.errors(include_url=False, include_context=False)
             return {}, [
                 self._problem(item["loc"], item["type"], item["msg"], item["input"]) for item in found[:MAX_PROBLEMS]
             ]
+        except Exception as problem:  # of a validator, or of a class's own constructor
+            return {}, [raised(problem)]
 
     @functools.cached_property
     def _adapter(self) -> Any:
@@ -133,9 +136,9 @@ class FunctionArguments:
         arguments = cast(Any, typing_extensions.TypedDict)("Arguments", fields)
         arguments.__pydantic_config__ = pydantic.ConfigDict(extra="forbid")
         try:
-            return pydantic.TypeAdapter(arguments)
-        except pydantic.PydanticUserError as problem:
-            self._refuse(f"an annotation is no type that JSON can carry: {problem.message}")
+            return adapter_of(arguments)
+        except UnreadableType as problem:
+            self._refuse(f"an annotation is no type that JSON can carry: {problem}")
 
     @functools.cached_property
     def _annotations(self) -> dict[str, Any]:
@@ -146,7 +149,7 @@ class FunctionArguments:
             function = type(function).__call__
         try:
             return typing_extensions.get_type_hints(function, localns=dict(self.names), include_extras=True)
-        except (NameError, TypeError, SyntaxError, AttributeError) as problem:
+        except Exception as problem:  # whatever the text of an annotation raises
             self._refuse(f"an annotation cannot be read: {problem}")
 
     @functools.cached_property
@@ -165,7 +168,7 @@ class FunctionArguments:
     def _problem(self, location: tuple[int | str, ...], kind: str, message: str, given: object) -> str:
         path = ".".join(map(str, location)) or "arguments"
         if kind == "extra_forbidden" and len(location) == 1:
-            return f"{path} is unknown; the arguments are: {', '.join(self._parameters) or 'none'}"
+            return f"{path} is unknown; the arguments are: {', '.join(self.schema['properties']) or 'none'}"
         expected = self._expected(location[0]) if location else "an object"
         if kind == "missing" and len(location) == 1:
             return f"{path} is missing; expected {expected}"
@@ -181,6 +184,13 @@ class FunctionArguments:
     def _refuse(self, why: str) -> NoReturn:
         name = getattr(self._function, "__qualname__", repr(self._function))
         raise InvalidRequest(f"{name} cannot be a tool: {why}.", param="tools") from None
+
+
+def _plain(value: object) -> Any:
+    """A value as JSON has it. Raises ValueError, TypeError or RecursionError where it cannot."""
+    import pydantic_core
+
+    return json.loads(json.dumps(pydantic_core.to_jsonable_python(value), allow_nan=False))
 
 
 def _with_description(annotation: Any, described: str | None) -> Any:

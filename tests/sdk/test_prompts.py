@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,6 +189,35 @@ def test_defaults_are_checked_as_values_are() -> None:
         PromptTemplate("---\nvariables:\n  a: list[str] = [1]\n---\n{{ a }}").render()
 
 
+class Picky(pydantic.BaseModel):
+    n: int
+
+    @pydantic.field_validator("n")
+    @classmethod
+    def never(cls, n: int) -> int:
+        raise KeyError(n)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "says"),
+    [
+        ("strr", "a", "'strr'.*str, int"),
+        (list["Nowhere"], [], "Nowhere"),  # type: ignore[name-defined]  # noqa: F821  # it is the point  # pyright: ignore
+        (Annotated[str, pydantic.Field(pattern="(")], "a", "unclosed group"),
+        (Picky, {"n": 1}, "KeyError: 1"),
+    ],
+)
+def test_whatever_a_type_raises_is_our_error(kind: Any, value: Any, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=rf"(?s)x .*{says}"):
+        PromptTemplate("{{ x }}", variables={"x": kind}).render(x=value)
+
+
+def test_variables_are_a_mapping() -> None:
+    names: Any = ["x"]
+    with pytest.raises(InvalidRequest, match="variables takes a mapping"):
+        PromptTemplate("{{ x }}", variables=names)
+
+
 # -- files
 
 
@@ -288,7 +318,12 @@ def test_functions_that_are_no_prompt_are_refused() -> None:
         """{{ b }}"""
         return a
 
-    wrong: list[tuple[Any, str]] = [(no_docstring, "docstring"), (star, r"\*a"), (other, "'b'")]
+    def half(a: str) -> str:
+        """{{ a }}"""
+        return a
+
+    half.__annotations__["a"] = "int |"
+    wrong: list[tuple[Any, str]] = [(no_docstring, "docstring"), (star, r"\*a"), (other, "'b'"), (half, "half cannot")]
     for function, says in wrong:
         with pytest.raises(InvalidRequest, match=says):
             prompted(function)

@@ -157,6 +157,28 @@ def test_an_answer_that_does_not_fit_is_asked_for_again(kind: type[Chat] | type[
     assert text == PARIS
 
 
+@dataclass
+class Even:
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n % 2:
+            raise LookupError("odd")
+
+
+def test_what_a_validator_raises_is_asked_again_too() -> None:
+    backend = ScriptedBackend(['{"n": 1}', '{"n": 2}'])
+    assert Chat(backend).ask("Say 2.", output=Even).value == Even(2)
+    assert "LookupError: odd" in backend.requests[1].messages[-1].text
+
+
+def test_a_text_that_does_not_match_its_pattern_is_no_value() -> None:
+    with pytest.raises(OutputInvalid, match="does not match") as caught:
+        Chat(ScriptedBackend(["no number"])).ask("A number", output=Regex("[0-9]{3}"))
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "no number"
+
+
 @CHATS
 def test_so_many_tries_and_no_more(kind: type[Chat] | type[AsyncChat]) -> None:
     for tries in (1, 2, 4):

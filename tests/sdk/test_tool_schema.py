@@ -6,14 +6,14 @@ import dataclasses
 import datetime
 import enum
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
 from typing_extensions import TypedDict
 
-from ambidex.errors import ToolArgumentsInvalid
+from ambidex.errors import InvalidRequest, ToolArgumentsInvalid
 from ambidex.tools import tool
 
 
@@ -252,6 +252,67 @@ def test_a_default_that_json_cannot_say_is_left_out() -> None:
         "properties": {"a": {"type": "integer"}},
         "additionalProperties": False,
     }
+
+
+def test_a_default_that_is_no_number_of_json_is_left_out() -> None:
+    def wait(seconds: float = float("inf")) -> None:
+        pass
+
+    assert tool(wait).parameters["properties"] == {"seconds": {"type": "number"}}
+
+
+def test_an_argument_may_have_an_alias_and_a_default() -> None:
+    def f(x: Annotated[int, pydantic.Field(alias="why")] = 1) -> int:
+        return x
+
+    made = tool(f)
+    assert made.parameters["properties"] == {"why": {"type": "integer"}}
+    assert made(**made.bind({"why": 2})) == 2
+    with pytest.raises(ToolArgumentsInvalid, match="x is unknown; the arguments are: why"):
+        made.bind({"x": 2})
+
+
+def test_every_item_of_an_iterable_is_checked() -> None:
+    def total(numbers: Iterable[int]) -> int:
+        return sum(numbers)
+
+    assert tool(total).bind({"numbers": [1, 2]}) == {"numbers": [1, 2]}
+    with pytest.raises(ToolArgumentsInvalid, match=r"numbers\.1: .*got \"q\"; expected .*array"):
+        tool(total).bind({"numbers": [1, "q"]})
+
+
+class NeedsAnotherPackage:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> Any:
+        raise ImportError("email-validator is not installed")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "says"),
+    [
+        (NeedsAnotherPackage, "email-validator is not installed"),
+        (Annotated[str, pydantic.Field(pattern="^(?!a)")], "look-around"),
+        ("1 / 0", "division by zero"),
+        ("int |", "cannot be read"),
+    ],
+)
+def test_whatever_an_annotation_raises_while_it_is_read_is_our_error(annotation: Any, says: str) -> None:
+    def f(x: int) -> None:
+        pass
+
+    f.__annotations__["x"] = annotation
+    with pytest.raises(InvalidRequest, match=rf"(?s)f cannot be a tool.*{says}"):
+        _ = tool(f).parameters
+    with pytest.raises(InvalidRequest, match=rf"(?s)f cannot be a tool.*{says}"):
+        tool(f).bind({"x": 1})
+
+
+def test_what_a_type_s_own_code_raises_is_told_to_the_model() -> None:
+    def f(x: Annotated[list[int], pydantic.Field(gt=3)]) -> None:
+        pass
+
+    with pytest.raises(ToolArgumentsInvalid, match=r"TypeError: .*constraint 'gt'"):
+        tool(f).bind({"x": [1]})
 
 
 def test_no_arguments_are_an_empty_object() -> None:
