@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, cast
 
 import typing_extensions
 
+from .docstring import described
 from .errors import InvalidRequest
 from .schema_check import schema_problems
 from .type_reading import UnreadableType, adapter_of, raised, schema_of
@@ -140,11 +141,16 @@ class FunctionArguments:
         except UnreadableType as problem:
             self._refuse(f"an annotation is no type that JSON can carry: {problem}")
 
-    @functools.cached_property
-    def _annotations(self) -> dict[str, Any]:
+    @property
+    def _within_partials(self) -> Any:
         function: Any = self._function
         while isinstance(function, functools.partial):
             function = function.func
+        return function
+
+    @functools.cached_property
+    def _annotations(self) -> dict[str, Any]:
+        function = self._within_partials
         if not inspect.isroutine(function):
             function = type(function).__call__
         try:
@@ -154,16 +160,10 @@ class FunctionArguments:
 
     @functools.cached_property
     def _documentation(self) -> tuple[str, dict[str, str]]:
-        """What the docstring says: about the function, and about each parameter."""
-        import docstring_parser
-
-        text = inspect.getdoc(self._function) or ""
-        try:
-            parsed = docstring_parser.parse(text)
-        except docstring_parser.ParseError:
-            return text, {}
-        about = "\n\n".join(filter(None, (parsed.short_description, parsed.long_description)))
-        return about, {item.arg_name.lstrip("*"): item.description for item in parsed.params if item.description}
+        """What the docstring, of an object that of its `__call__`, says of the function and of each parameter."""
+        function = self._within_partials
+        called = "" if inspect.isroutine(function) else inspect.cleandoc(type(function).__call__.__doc__ or "")
+        return described(called or inspect.getdoc(function) or "")
 
     def _problem(self, location: tuple[int | str, ...], kind: str, message: str, given: object) -> str:
         path = ".".join(map(str, location)) or "arguments"

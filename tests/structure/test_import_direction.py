@@ -15,7 +15,7 @@ ROOTS = {"ambidex": REPOSITORY / "sdk", "ambidex_backends": REPOSITORY / "backen
 # Each module of ambidex may import what stands to its left, never to its right. `__init__` is `import ambidex` itself.
 ORDER: Sequence[str] = (
     "errors option_names printable_address strict_json text_pieces messages call_pairing schema_check type_reading "
-    "tool_schema tools decoding grammar output partial_json request reply trace events accumulator stream "
+    "docstring tool_schema tools decoding grammar output partial_json request reply trace events accumulator stream "
     "formats tokenizer template_limits template_sandbox provenance template_fields template_reasoning template_repair "
     "template_support templates backend threaded_stream "
     "structured_answer structured_stream conversation circuit failover fallback chat async_chat prompt_file prompts "
