@@ -24,7 +24,7 @@ class DeclaredArguments:
     """Arguments whose JSON schema was given by hand. Raises `InvalidRequest` for what is no schema of an object."""
 
     description = ""
-    takes_self = False
+    receiver = None
 
     def __init__(self, tool_name: str, schema: Mapping[str, Any]) -> None:
         if not isinstance(schema, Mapping):
@@ -53,19 +53,21 @@ class DeclaredArguments:
 class FunctionArguments:
     """The arguments of a function, described by its signature, annotations and docstring; read when first needed.
 
-    `names` are what annotations may refer to beside the function's globals. A **parameter is not shown to the model.
+    `names` are what annotations may refer to beside the function's globals. A **parameter is not shown to the model,
+    nor is the first one of a method that is not bound yet, to an object or, `of_class`, to its class: the `receiver`.
     """
 
-    def __init__(self, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
+    def __init__(self, function: Callable[..., Any], names: Mapping[str, Any], *, of_class: bool = False) -> None:
         self._function = function
         self.names = names
         try:
             parameters = dict(inspect.signature(function).parameters)
         except (TypeError, ValueError):
             self._refuse("its signature cannot be read")
-        self.takes_self = next(iter(parameters), None) == "self"
-        if self.takes_self:
-            del parameters["self"]
+        first = next(iter(parameters), None)
+        self.receiver = "class" if of_class else "object" if first == "self" else None
+        if first is not None and self.receiver is not None:
+            del parameters[first]
         for parameter in parameters.values():
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
                 self._refuse(

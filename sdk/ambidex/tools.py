@@ -12,6 +12,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from types import MethodType
 from typing import Any, Generic, cast, overload
 
 from typing_extensions import ParamSpec, TypeVar
@@ -112,9 +113,17 @@ class Tool(Generic[P, R]):
 
     def __get__(self, instance: object | None, owner: type | None = None, /) -> Tool[..., R]:
         """In a class, a tool made of a method is bound as the method would be."""
-        if instance is None or not (isinstance(self._arguments, FunctionArguments) and self._arguments.takes_self):
+        receiver = self._arguments.receiver
+        if receiver == "class":
+            return self._bound(type(instance) if owner is None else owner)
+        if instance is not None and (receiver == "object" or instance is owner):  # the last below @classmethod
+            return self._bound(instance)
+        return cast("Tool[..., R]", self)
+
+    def _bound(self, receiver: object) -> Tool[..., R]:
+        if not isinstance(self._arguments, FunctionArguments):
             return cast("Tool[..., R]", self)
-        method = cast(Any, self.run).__get__(instance)
+        method = cast(Any, self.run).__get__(receiver)
         return _of_function(method, self.name, self._description, self._arguments.names, self.idempotent)
 
 
@@ -151,9 +160,10 @@ def tool(
     names = caller.f_locals if caller.f_locals is not caller.f_globals else {}
 
     def decorate(function: Callable[..., Any]) -> Tool[..., Any]:
-        if isinstance(function, staticmethod):
-            function = function.__func__
-        return _of_function(function, name, description, dict(names), idempotent)
+        of_class = isinstance(function, classmethod)
+        if isinstance(function, (staticmethod, classmethod)):
+            function = cast("Callable[..., Any]", function.__func__)
+        return _of_function(function, name, description, dict(names), idempotent, of_class=of_class)
 
     return decorate if function is None else decorate(function)
 
@@ -166,12 +176,25 @@ def as_tools(tools: Iterable[Tool[..., Any] | Callable[..., Any]]) -> tuple[Tool
         )
     if tools == ():
         return ()
-    made = tuple(item if isinstance(item, Tool) else _of_function(item, None, None, {}) for item in tools)
+    made = tuple(map(_as_tool, tools))
     seen: set[str] = set()
     for item in made:
         if item.name in seen:
             raise InvalidRequest(f"Two tools are named {item.name!r}: names must differ.", param="tools")
         seen.add(item.name)
+    return made
+
+
+def _as_tool(item: Tool[..., Any] | Callable[..., Any]) -> Tool[..., Any]:
+    if isinstance(item, MethodType) and isinstance(item.__func__, Tool):  # @classmethod over @tool, from Python 3.13 on
+        return item.__func__._bound(item.__self__)  # pyright: ignore[reportPrivateUsage]
+    made = item if isinstance(item, Tool) else _of_function(item, None, None, {})
+    if made._arguments.receiver is not None:  # pyright: ignore[reportPrivateUsage]
+        raise InvalidRequest(
+            f"{getattr(made, '__qualname__', made.name)} is a method without its {made._arguments.receiver}: "
+            f"give instance.{made.name}.",
+            param="tools",
+        )
     return made
 
 
@@ -222,6 +245,8 @@ def _of_function(
     description: str | None,
     names: Mapping[str, Any],
     idempotent: bool = False,
+    *,
+    of_class: bool = False,
 ) -> Tool[..., Any]:
     """`names` are what the annotations may refer to beside the function's globals."""
     if not callable(function) or isinstance(function, type):
@@ -236,5 +261,5 @@ def _of_function(
     made.run = function
     made.idempotent = _checked_idempotent(idempotent)
     made._description = description  # pyright: ignore[reportPrivateUsage]  # the other half of the constructor
-    made._arguments = FunctionArguments(function, names)  # pyright: ignore[reportPrivateUsage]
+    made._arguments = FunctionArguments(function, names, of_class=of_class)  # pyright: ignore[reportPrivateUsage]
     return made

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import pydantic
@@ -82,6 +83,43 @@ def test_a_method_is_bound_to_its_object() -> None:
     assert grow.description == "Plants more."
     assert Garden(3).water(1.5) == 3.0
     assert as_tools([Garden(1).grow, Garden.water])[1].name == "water"
+
+
+class Seeds:
+    kind = "beans"
+
+    @classmethod
+    @tool(name="sow_now")
+    def sow(cls, rows: int) -> str:
+        """Sows."""
+        return f"{rows} rows of {cls.kind}"
+
+    @tool
+    @classmethod
+    def reap(cls, rows: int) -> str:
+        return f"{rows} rows of {cls.kind}"
+
+
+class Peas(Seeds):
+    kind = "peas"
+
+
+@pytest.mark.parametrize(
+    "made", [Peas.sow, Peas().sow, Peas.reap, Peas().reap, MethodType(vars(Seeds)["sow"].__func__, Peas)]
+)
+def test_a_method_of_a_class_is_bound_to_the_class(made: Any) -> None:
+    (bound,) = as_tools([made])
+    assert list(bound.parameters["properties"]) == ["rows"]
+    assert bound(**bound.bind({"rows": 2})) == "2 rows of peas"
+    assert bound.name in ("sow_now", "reap")
+
+
+def test_a_method_without_its_object_is_refused() -> None:
+    for made in (Garden.grow, Doubles.__call__, vars(Seeds)["reap"]):
+        with pytest.raises(
+            InvalidRequest, match=r"\w+\.\w+ is a method without its (object|class): give instance\.\w+"
+        ):
+            as_tools([made])
 
 
 class Doubles:
