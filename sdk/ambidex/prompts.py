@@ -84,7 +84,7 @@ class PromptTemplate:
         """Reads a UTF-8 file; its stem is the name where the header has none. Raises `InvalidRequest` if it cannot."""
         path = Path(path)
         try:
-            source = path.read_text(encoding="utf-8")
+            source = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark before the text
         except (OSError, UnicodeDecodeError) as problem:
             reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
             raise InvalidRequest(f"The prompt {path.name!r} cannot be read: {reason}.") from None

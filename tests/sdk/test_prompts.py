@@ -232,6 +232,14 @@ def test_a_file_has_a_name_a_version_and_a_hash(tmp_path: Path) -> None:
     assert PromptTemplate(SUPPORT, name="mine", version="3").name == "mine"
 
 
+def test_a_mark_of_utf_8_is_no_part_of_a_file(tmp_path: Path) -> None:
+    plain, marked = tmp_path / "plain", tmp_path / "marked"
+    plain.write_text(SUPPORT, encoding="utf-8")
+    marked.write_text(SUPPORT, encoding="utf-8-sig")
+    assert PromptTemplate.from_file(marked).name == "support"
+    assert PromptTemplate.from_file(marked).hash == PromptTemplate.from_file(plain).hash
+
+
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"'none\.prompt' cannot be read"):
         PromptTemplate.from_file(tmp_path / "none.prompt")
