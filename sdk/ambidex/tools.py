@@ -189,12 +189,9 @@ def _as_tool(item: Tool[..., Any] | Callable[..., Any]) -> Tool[..., Any]:
     if isinstance(item, MethodType) and isinstance(item.__func__, Tool):  # @classmethod over @tool, from Python 3.13 on
         return item.__func__._bound(item.__self__)  # pyright: ignore[reportPrivateUsage]
     made = item if isinstance(item, Tool) else _of_function(item, None, None, {})
-    if made._arguments.receiver is not None:  # pyright: ignore[reportPrivateUsage]
-        raise InvalidRequest(
-            f"{getattr(made, '__qualname__', made.name)} is a method without its {made._arguments.receiver}: "
-            f"give instance.{made.name}.",
-            param="tools",
-        )
+    if (receiver := made._arguments.receiver) is not None:  # pyright: ignore[reportPrivateUsage]
+        name = getattr(made, "__qualname__", made.name)
+        raise InvalidRequest(f"{name} is a method without its {receiver}: give instance.{made.name}.", param="tools")
     return made
 
 

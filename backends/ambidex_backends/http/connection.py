@@ -7,6 +7,7 @@ of a number, and our backends (`network.py`, `async_network.py`) ask it before e
 from __future__ import annotations
 
 import functools
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 
 import httpcore
 import httpx
+
+from ambidex.errors import ConfigError
 
 from .addresses import Permit
 from .async_network import AsyncGuard
@@ -81,7 +84,7 @@ class _Pool(httpcore.ConnectionPool):
         self._permit = permit
 
     def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
-        return KeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), Guard(self._permit))
+        return KeptConnection(origin, KEEP_ALIVE_SECONDS, _tls_to(origin), Guard(self._permit))
 
 
 class _AsyncPool(httpcore.AsyncConnectionPool):
@@ -92,7 +95,7 @@ class _AsyncPool(httpcore.AsyncConnectionPool):
         self._permit = permit
 
     def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        return AsyncKeptConnection(origin, KEEP_ALIVE_SECONDS, _tls(), AsyncGuard(self._permit))
+        return AsyncKeptConnection(origin, KEEP_ALIVE_SECONDS, _tls_to(origin), AsyncGuard(self._permit))
 
 
 class _Body(httpx.SyncByteStream):
@@ -204,9 +207,19 @@ def _with_credentials(request: httpx.Request) -> httpcore.Request:
     return made
 
 
+def _tls_to(origin: httpcore.Origin) -> ssl.SSLContext | None:
+    return _tls() if origin.scheme == b"https" else None
+
+
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """Made once: it reads hundreds of certificates. SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
-    context = httpx.create_ssl_context()
+    try:
+        context = httpx.create_ssl_context()
+    except OSError as problem:  # TLS's own errors are of this kind
+        file = os.environ.get("SSL_CERT_FILE")
+        what = f"SSL_CERT_FILE, {file!r}," if file else "The usual file of certificates"
+        why = "it holds no certificate" if isinstance(problem, ssl.SSLError) else (problem.strerror or "").lower()
+        raise ConfigError(f"{what} cannot be used: {why}.", param="SSL_CERT_FILE") from None
     context.set_alpn_protocols(["http/1.1"])
     return context

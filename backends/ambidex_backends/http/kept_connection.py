@@ -86,7 +86,7 @@ class KeptConnection(_Kept, httpcore.ConnectionInterface):
     """The sync half."""
 
     def __init__(
-        self, origin: httpcore.Origin, keep_seconds: float, tls: ssl.SSLContext, network: httpcore.NetworkBackend
+        self, origin: httpcore.Origin, keep_seconds: float, tls: ssl.SSLContext | None, network: httpcore.NetworkBackend
     ) -> None:
         super().__init__(origin, keep_seconds)
         self._tls = tls
@@ -120,7 +120,7 @@ class KeptConnection(_Kept, httpcore.ConnectionInterface):
 
     def _open(self, limit: float) -> httpcore.NetworkStream:
         stream = self._network.connect_tcp(self._host, self._origin.port, limit)
-        if self._origin.scheme == b"https":
+        if self._tls is not None:
             stream = stream.start_tls(self._tls, self._host, limit)
         self._stream = self._opened = stream
         return stream
@@ -158,7 +158,11 @@ class AsyncKeptConnection(_Kept, httpcore.AsyncConnectionInterface):
     """The async half."""
 
     def __init__(
-        self, origin: httpcore.Origin, keep_seconds: float, tls: ssl.SSLContext, network: httpcore.AsyncNetworkBackend
+        self,
+        origin: httpcore.Origin,
+        keep_seconds: float,
+        tls: ssl.SSLContext | None,
+        network: httpcore.AsyncNetworkBackend,
     ) -> None:
         super().__init__(origin, keep_seconds)
         self._tls = tls
@@ -191,7 +195,7 @@ class AsyncKeptConnection(_Kept, httpcore.AsyncConnectionInterface):
 
     async def _open(self, limit: float) -> httpcore.AsyncNetworkStream:
         stream = await self._network.connect_tcp(self._host, self._origin.port, limit)
-        if self._origin.scheme == b"https":
+        if self._tls is not None:
             stream = await stream.start_tls(self._tls, self._host, limit)
         self._stream = self._opened = stream
         return stream
