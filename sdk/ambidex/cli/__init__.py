@@ -6,7 +6,7 @@ traceback), 2 the command was used wrongly, 130 stopped with Ctrl-C.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -20,10 +20,21 @@ STOPPED = 130
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command with `arguments` (None: those of this process) and exits."""
+    from . import standard_streams
+
+    standard_streams.make_usable()
     try:
         sys.exit(_exit_code(arguments))
     except KeyboardInterrupt:  # while something was being loaded
         sys.exit(STOPPED)
+    except BrokenPipeError:  # whoever read our output has seen enough: `ambidex ... | head -1`
+        standard_streams.discard_output()
+        sys.exit(FAILED)
+    except OSError as problem:  # of the standard streams; no other comes this far
+        standard_streams.discard_output()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"error: The output cannot be written: {problem.strerror}.\n")
+        sys.exit(FAILED)
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
@@ -44,9 +55,5 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return STOPPED
     except AmbidexError as error:
         Screen().error(error)
-        return FAILED
-    except BrokenPipeError:  # whoever read our output has seen enough: `ambidex ... | head -1`
-        # What is still buffered must go nowhere when the interpreter flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return code if isinstance(code, int) else 0

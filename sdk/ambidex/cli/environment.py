@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -47,7 +46,7 @@ def env(*, as_json: bool) -> None:
     }
     with Screen() as screen:
         if as_json:
-            screen.answer(json.dumps(sections, ensure_ascii=False, indent=2) + "\n")
+            screen.value(sections)
             return
         for title, facts in sections.items():
             screen.table(title, list(facts.items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 
@@ -35,7 +34,7 @@ def models(*, as_json: bool) -> None:
     with Screen() as screen:
         if as_json:
             found = {"backends": [asdict(kind) for kind in kinds], "models": [asdict(model) for model in local]}
-            screen.answer(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+            screen.value(found)
             return
         screen.table("Model strings begin with", [(kind.prefix, kind.about, kind.package) for kind in kinds])
         if local:
@@ -63,7 +62,7 @@ def _in_hub_cache() -> list[LocalModel]:
 
     try:
         cache = scan_cache_dir()
-    except (CacheNotFound, OSError):
+    except (CacheNotFound, OSError, ValueError):  # the last where it is no folder
         return []
     found: list[LocalModel] = []
     for repo in sorted(cache.repos, key=lambda repo: repo.repo_id):

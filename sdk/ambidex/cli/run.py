@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from typing import Any
 
@@ -27,7 +26,7 @@ def run(task: str, options: AgentOptions, *, as_json: bool, quiet: bool) -> None
         result = narrate(agent.stream(task), screen, text=streams)
         seconds = time.perf_counter() - started
         if as_json:
-            screen.answer(json.dumps(as_object(options.model, result, seconds), ensure_ascii=False, indent=2))
+            screen.value(as_object(options.model, result, seconds))
         elif not streams:
             screen.answer(result.answer)
         screen.end_answer()

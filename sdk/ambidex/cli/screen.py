@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -46,6 +48,11 @@ class Screen:
         self._out.write(visible(text) if self._out.isatty() else text)
         self._out.flush()
         self._line_is_open = not text.endswith("\n") if text else self._line_is_open
+
+    def value(self, value: object) -> None:
+        """The answer as JSON, in ASCII where the output is not UTF-8."""
+        is_utf_8 = codecs.lookup(self._out.encoding).name == "utf-8"
+        self.answer(json.dumps(value, ensure_ascii=not is_utf_8, indent=2) + "\n")
 
     def end_answer(self) -> None:
         """Ends the answer's last line."""

@@ -55,3 +55,10 @@ def test_a_narrow_terminal_loses_nothing(on_terminal: Callable[..., Terminal]) -
     assert done.code == 0
     assert "OpenAI-compatible" in done.out
     assert "local:pocket" in done.out
+
+
+def test_a_cache_that_is_no_folder_holds_no_models(ambidex: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = ambidex("models", HF_HUB_CACHE=str(tmp_path / "file"))
+    assert done.code == 0
+    assert "local:pocket" in done.out
