@@ -183,6 +183,7 @@ class LocalBackend:
         """
         from .batch import AHEAD, Batch
 
+        self._runtime.engine.check_caller()  # before threads of its own ask
         at_once = AHEAD * self._runtime.engine_options.max_batch
         return Batch(lambda request: self._stream(request, in_bulk=True), at_once).run(requests)
 

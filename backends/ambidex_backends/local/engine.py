@@ -56,11 +56,8 @@ class Engine:
         _engines.add(self)
 
     def submit(self, job: Job) -> None:
-        """Raises `BackendClosed`, `Overloaded`, or `ConfigError` in a forked child."""
-        if os.getpid() != self._process:
-            raise ConfigError(
-                "The model was loaded before this process was forked: connect again in the child process."
-            )
+        """Raises `BackendClosed`, `Overloaded`, or `ConfigError` where `check_caller` does."""
+        self.check_caller()
         with self._work:
             if self._closed:
                 raise BackendClosed("The backend is closed: connect again.")
@@ -70,6 +67,18 @@ class Engine:
                 self._thread = threading.Thread(target=self._run, name="ambidex-engine", daemon=True)
                 self._thread.start()
             self._work.notify()
+
+    def check_caller(self) -> None:
+        """Raises `ConfigError` in a forked child, and in the engine's own thread, which would wait for itself."""
+        if os.getpid() != self._process:
+            raise ConfigError(
+                "The model was loaded before this process was forked: connect again in the child process."
+            )
+        if threading.current_thread() is self._thread:
+            raise ConfigError(
+                "A logits processor asked the backend that it runs in, which cannot answer meanwhile: "
+                "ask another backend, or ask before."
+            )
 
     def cancel(self, job: Job) -> None:
         """The job ends with "cancelled" within one step."""
@@ -96,14 +105,18 @@ class Engine:
 
     @torch.inference_mode()
     def _run(self) -> None:
-        while (turn := self._next_turn()) is not None:
-            ending, jobs = turn
-            for job, why in ending:
-                with self._errors_of(job):
-                    self._end(job, why)
-            if jobs:
-                self._step(jobs)
-            self._rest()
+        try:
+            while (turn := self._next_turn()) is not None:
+                ending, jobs = turn
+                for job, why in ending:
+                    with self._errors_of(job):
+                        self._end(job, why)
+                if jobs:
+                    self._step(jobs)
+                self._rest()
+        except BaseException as error:
+            _log.exception("The engine's thread ended by an error; the next request starts another.")
+            self._end_all(error)
 
     def _next_turn(self) -> tuple[list[Ending], list[Job]] | None:
         """Which jobs end now, and which are to be advanced by one step; None when the thread ends."""
@@ -115,13 +128,25 @@ class Engine:
                 if jobs := self._scheduler.schedule(now):
                     return [], jobs
                 wait = self._scheduler.seconds_to_wait(now)
-                if not self._work.wait(IDLE_SECONDS if wait is None else wait) and self._scheduler.idle:
+                wait = IDLE_SECONDS if wait is None else min(wait, threading.TIMEOUT_MAX)
+                if not self._work.wait(wait) and self._scheduler.idle:
                     break
             self._thread = None
             ended = self._scheduler.clear()
         for job in ended:
             self._end(job, BackendClosed("The backend was closed while it answered."))
         return None
+
+    def _end_all(self, error: BaseException) -> None:
+        """Nobody waits for a thread that is gone: its jobs end first, also those that come meanwhile."""
+        while True:
+            with self._work:
+                ended = self._scheduler.clear()
+                if not ended:
+                    self._thread = None
+                    return
+            for job in ended:
+                self._end(job, self._as_ours(error))
 
     def _rest(self) -> None:
         """Between requests the model gets ready for the next one, bit by bit, until there is one."""
@@ -188,10 +213,10 @@ class Engine:
             yield
         except AmbidexError as error:
             self._end(job, error)
-        except Exception as error:
+        except BaseException as error:  # also SystemExit: it would end the thread, and all jobs would wait for ever
             self._end(job, self._as_ours(error))
 
-    def _as_ours(self, error: Exception) -> AmbidexError:
+    def _as_ours(self, error: BaseException) -> AmbidexError:
         if is_out_of_memory(error):
             self._clear()
             return OutOfMemory(f"No memory left for this request: {error}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from ambidex.decoding import check_integer
 from ambidex.errors import InvalidRequest
+
+LONGEST = sys.float_info.max
+"""Seconds; what is more is no number of seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class EngineOptions:
         check_integer(self.max_queue, "max_queue", at_least=1)
         check_integer(self.prefill_tokens, "prefill_tokens", at_least=1)
         seconds = self.reader_timeout
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-            raise InvalidRequest(f"reader_timeout must be a number of seconds above 0, got {seconds!r}.")
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= LONGEST:
+            raise InvalidRequest(f"reader_timeout must be a finite number of seconds above 0, got {seconds!r}.")
         if not isinstance(self.deterministic, bool):
             raise InvalidRequest(f"deterministic must be True or False, got {self.deterministic!r}.")

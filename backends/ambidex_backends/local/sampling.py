@@ -301,7 +301,7 @@ def _checked(processor: LogitsProcessor) -> Processor:
     def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
         try:
             changed = processor(logits.clone(), tuple(seen))
-        except Exception as error:
+        except BaseException as error:  # nothing of the caller's may end the engine's thread
             raise EngineError(f"A logits processor raised {type(error).__name__}: {error}") from error
         if not isinstance(changed, torch.Tensor) or changed.shape != logits.shape:
             got = f"shape {list(changed.shape)}" if isinstance(changed, torch.Tensor) else type(changed).__name__
