@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import partial
 
 from ambidex.decoding import Beams
 from ambidex.errors import InvalidRequest, Unsupported
@@ -49,6 +49,7 @@ class Strategies:
     model: Model
     looks_up: bool = False  # guesses ahead what followed the same words before
     draft_model: DraftModel | None = None  # guesses ahead, and is what `contrast` keeps away from
+    _token_indices: dict[frozenset[int], TokenIndex] = field(default_factory=dict[frozenset[int], TokenIndex])
 
     def job(self, request: Request, prompt: Prompt, max_tokens: int, emit: Outbox) -> Job:
         """Raises `InvalidRequest`, `Unsupported`, `MissingExtra`."""
@@ -187,7 +188,8 @@ class Strategies:
     def _banned(self, request: Request, prompt: Prompt) -> Processor | None:
         if request.decoding is None or not request.decoding.banned:
             return None
-        return banned_texts(request.decoding.banned, self._token_index, len(prompt.ids))
+        index = self._token_index(prompt.hidden | prompt.ends)
+        return banned_texts(request.decoding.banned, index, len(prompt.ids))
 
     def _scorer(self, request: Request) -> Scorer | None:
         return None if request.logprobs is None else Scorer(self._describe, request.logprobs)
@@ -196,6 +198,10 @@ class Strategies:
         piece = self.tokenizer.piece(id)
         return piece.text, piece.bytes
 
-    @cached_property
-    def _token_index(self) -> TokenIndex:
-        return TokenIndex(self.tokenizer.vocabulary_bytes)
+    def _token_index(self, silent: frozenset[int]) -> TokenIndex:
+        """The index of the tokens that give text; made once for each set of those that give none: two in all."""
+        if silent not in self._token_indices:
+            spelled = self.tokenizer.vocabulary_bytes
+            tokens = [b"" if id in silent else token for id, token in enumerate(spelled)]
+            self._token_indices[silent] = TokenIndex(tokens)
+        return self._token_indices[silent]

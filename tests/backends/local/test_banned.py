@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambidex import Beams, Greedy, Request, Sampling, collect
+from ambidex import Beams, Greedy, Request, Sampling, User, collect
 from ambidex.errors import InvalidRequest
 from ambidex_backends.local import LocalBackend
 from ambidex_backends.local.banned import TokenIndex, banned_texts
@@ -56,6 +56,39 @@ def test_answers_never_hold_them(start: int, length: int, seed: int) -> None:
         held = Request(prompt="The weather", max_tokens=30, decoding=decoding(banned=(banned,), **options))  # type: ignore[arg-type]  # options of one
         assert banned not in collect(backend.stream(held)).text
     backend.close()
+
+
+@pytest.mark.parametrize("banned", ["end", "<", "|>", "im_"])
+@pytest.mark.parametrize("asked", [{"messages": [User("Hello!")]}, {"prompt": "Hello!"}])
+def test_an_end_token_is_no_text_however_it_is_spelled(banned: str, asked: dict[str, Any]) -> None:
+    backend = LocalBackend("pocket", dtype="float32", device="cpu")
+    end = backend.tokenizer.special["<|im_end|>"]
+    free, held = (
+        collect(backend.stream(Request(**asked, max_tokens=20, decoding=Greedy(banned=texts, logit_bias={end: 100.0}))))
+        for texts in ((), (banned,))
+    )
+    assert (held.text, held.finish_reason) == (free.text, "stop")
+    backend.close()
+
+
+def test_hidden_tokens_do_not_part_a_text(backend: LocalBackend) -> None:
+    hidden, first, second = backend.tokenizer.special["<|im_start|>"], *backend.tokenizer.encode("xy")
+
+    def leading(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        wanted = [first, hidden, second]
+        logits[wanted[min(len(seen) - start, 2)]] += 1000.0
+        return logits
+
+    start = len(backend.tokenizer.encode(PROMPT))
+    free, held = (
+        collect(
+            backend.stream(Request(prompt=PROMPT, max_tokens=3, decoding=Greedy(banned=texts, processors=(leading,))))
+        )
+        for texts in ((), ("xy",))
+    )
+    assert free.text == "xy"
+    assert held.text.startswith("x")
+    assert held.text != "xy"
 
 
 def test_a_form_that_needs_a_banned_text_is_an_error(backend: LocalBackend) -> None:
