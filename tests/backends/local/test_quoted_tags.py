@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.backends.local.conftest import CHATML, save_model, text_tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from ambidex import Request, User, collect, formats
+from ambidex import Beams, Greedy, Request, User, collect, formats
 from ambidex.accumulator import Accumulator
+from ambidex.errors import InvalidRequest
 from ambidex.grammar import Regex
 from ambidex.messages import Assistant
 from ambidex_backends.local import LocalBackend
@@ -73,6 +75,22 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBackend]:
     backend = LocalBackend(str(folder), device="cpu", dtype="float32")
     yield backend
     backend.close()
+
+
+@pytest.mark.parametrize("stop", ["<think>", "nk> d", "ink"])
+@pytest.mark.parametrize("options", [{}, {"n": 2}, {"decoding": Beams(width=2)}])
+def test_a_stop_text_may_touch_a_tag_that_is_spelled_out(
+    stop: str, options: dict[str, Any], backend: LocalBackend
+) -> None:
+    request = Request([User("hi")], output=Regex("abc <think> def"), max_tokens=40, stop=stop, **options)
+    choice = collect(backend.stream(request)).choices[0]
+    assert (choice.message.text, choice.stop_sequence) == ("abc <think> def".partition(stop)[0], stop)
+
+
+def test_a_form_that_needs_a_banned_tag_is_an_error(backend: LocalBackend) -> None:
+    banned = Request([User("hi")], output=Regex("abc <think> def"), decoding=Greedy(banned=("<think>",)))
+    with pytest.raises(InvalidRequest, match="'<think>'"):
+        collect(backend.stream(banned))
 
 
 def test_a_model_that_spells_a_call_out_calls_nothing(backend: LocalBackend) -> None:

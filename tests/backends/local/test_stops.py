@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ambidex.formats.quotation import MARK
 from ambidex_backends.local.stops import StopMatcher
 
 letters = st.text(alphabet="abc", max_size=40)
@@ -34,6 +35,18 @@ def test_exact_however_the_text_is_cut(text: str, stops: list[str], data: st.Dat
             assert len(text) - len(rest) - len(given_out) < longest, "held back less than a stop sequence"
     given_out += matcher.flush()
     assert (given_out, matcher.matched) == cut_at_first(text, stops)
+
+
+@given(
+    st.lists(st.text(alphabet="abc", min_size=1, max_size=4), min_size=1, max_size=3),
+    st.lists(st.text(alphabet=["a", "b", "c", MARK], max_size=5)),
+)
+def test_marks_of_quoted_tags_change_nothing(stops: list[str], pieces: list[str]) -> None:
+    marked, plain = StopMatcher(stops), StopMatcher(stops)
+    for piece in pieces:
+        assert marked.push(piece).replace(MARK, "") == plain.push(piece.replace(MARK, ""))
+        assert marked.matched == plain.matched
+    assert marked.flush().replace(MARK, "") == plain.flush()
 
 
 def test_nothing_follows_a_match() -> None:
