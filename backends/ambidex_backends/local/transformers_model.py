@@ -23,6 +23,9 @@ PLAIN_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "
 SAME = 0.1
 """Logits that differ relatively by less are the same but for rounding; a state that was forgotten makes others."""
 
+APART = 0.01
+"""The same of one pass computed twice, with another sequence's between its parts: only rounding may differ."""
+
 
 class TransformersModel:
     """Any causal language model that transformers knows.
@@ -32,7 +35,7 @@ class TransformersModel:
     """
 
     def __init__(self, model: PreTrainedModel, cache_bytes: int, *, deterministic: bool = False) -> None:
-        """Raises `ModelLoadError` for an architecture without a cache that is given to it."""
+        """Raises `ModelLoadError` for an architecture whose state is not all in a cache that is given to it."""
         self._model: Any = model
         self._device = model.device
         embeddings: Any = model.get_input_embeddings()
@@ -40,14 +43,13 @@ class TransformersModel:
         accepted = inspect.signature(model.forward).parameters
         names = [name for name in ("past_key_values", "cache_params") if name in accepted]
         if not names:
-            raise ModelLoadError(
-                f"A {model.config.model_type} model keeps its state in a way of its own, which is not supported: "
-                "its forward pass takes no cache."
-            )
+            raise self._no_cache_of_ours("its forward pass takes no cache")
         self._cache_name = names[0]
         self._takes_logits_to_keep = "logits_to_keep" in accepted
         self._takes_positions = "position_ids" in accepted
         self.can_rewind = keeps_all_positions(model.config)
+        if not self.can_rewind:
+            self._check_states_are_apart()
         self._prefixes = PrefixTree(cache_bytes, whole_cells=deterministic)
         self._states = StateStore(0 if deterministic else cache_bytes)
 
@@ -140,6 +142,29 @@ class TransformersModel:
         row = torch.tensor([list(ids)], device=self._device)  # [1, T]
         logits: torch.Tensor = self._model(input_ids=row, use_cache=True, **given).logits[0]  # [T or scored, V]
         return logits[logits.shape[0] - scored :].float()
+
+    @torch.inference_mode()
+    def _check_states_are_apart(self) -> None:
+        """Raises `ModelLoadError` where one sequence's pass changes another's: some modules keep a state."""
+
+        def after_four(*, beside: bool) -> torch.Tensor:
+            mine, other = StateCache(self._model.config), StateCache(self._model.config)
+            self._pass([1, 2, 3], mine.state, 1, past=0)
+            if beside:
+                self._pass([6, 5], other.state, 1, past=0)
+            return self._pass([4], mine.state, 1, past=3)
+
+        try:
+            expected = after_four(beside=False)
+            difference = after_four(beside=True) - expected
+        except ValueError as error:  # a cache of a class of its own was expected
+            raise self._no_cache_of_ours(str(error)) from error
+        if difference.norm() > APART * expected.norm():
+            raise self._no_cache_of_ours("it is not in the cache, so that one answer would go on with another's")
+
+    def _no_cache_of_ours(self, why: str) -> ModelLoadError:
+        name = self._model.config.model_type
+        return ModelLoadError(f"A {name} model keeps its state in a way of its own, which is not supported: {why}.")
 
     @cached_property
     def _takes_several(self) -> bool:

@@ -81,9 +81,17 @@ def test_prompts_computed_in_parts_and_second_turns_give_the_same(
     backend.close()
 
 
-def test_a_state_that_is_no_cache_is_refused(tmp_path: Path) -> None:
-    folder = save_model(tmp_path, "rwkv", {"attention_hidden_size": 48})
-    with pytest.raises(ModelLoadError, match="rwkv model keeps its state in a way of its own"):
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("rwkv", {"attention_hidden_size": 48}),
+        ("minimax", {"layer_types": ["linear_attention", "full_attention"] * 2, "num_local_experts": 2}),
+        ("recurrent_gemma", {"lru_width": 48, "attention_window_size": 16, "partial_rotary_factor": 0.5}),
+    ],
+)
+def test_a_state_that_is_no_cache_is_refused(kind: str, settings: dict[str, object], tmp_path: Path) -> None:
+    folder = save_model(tmp_path, kind, settings)
+    with pytest.raises(ModelLoadError, match=f"{kind} model keeps its state in a way of its own"):
         LocalBackend(str(folder), device="cpu")
 
 
