@@ -97,6 +97,7 @@ class KVCache(Cache):
         super().__init__(layer_class_to_replicate=GrowingLayer)
         self.ids: list[int] = []
         self.uncut = 0  # so many of them are as they were when this was last set
+        self.is_long = False  # turned as in a sequence that is longer than LongRoPE's short ones
 
     @property
     def length(self) -> int:
@@ -116,10 +117,16 @@ class KVCache(Cache):
         for layer in self.layers:
             layer.length = min(layer.length, length)
 
+    def replace(self, other: KVCache) -> None:
+        """Takes what `other` holds instead of its own."""
+        self.ids, self.layers, self.is_long = other.ids, other.layers, other.is_long
+        self.uncut = 0
+
     def fork(self) -> KVCache:
         """A cache of its own with the same ids."""
         other = KVCache()
         other.ids = list(self.ids)
+        other.is_long = self.is_long
         other.layers = [layer.copy(min(self.length, layer.length)) for layer in self.layers]
         return other
 

@@ -42,7 +42,7 @@ class PrefixTree:
     def __init__(self, budget: int, *, whole_cells: bool = False) -> None:
         self._budget = budget
         self._whole_cells = whole_cells
-        self._root = Block((), [], None)
+        self._roots = Block((), [], None), Block((), [], None)  # of caches that are not and that are `is_long`
         self._recent: OrderedDict[Block, None] = OrderedDict()  # least recently used first; parents after children
         self._in_use: weakref.WeakKeyDictionary[KVCache, Block] = weakref.WeakKeyDictionary()
         self.nbytes = 0
@@ -51,9 +51,9 @@ class PrefixTree:
         """Blocks kept."""
         return len(self._recent)
 
-    def open(self, ids: Sequence[int]) -> KVCache:
+    def open(self, ids: Sequence[int], *, is_long: bool = False) -> KVCache:
         """A cache with the longest prefix of `ids` that is kept, at least the last id being left to compute."""
-        found, length, last = list[LayerStates](), 0, self._root
+        found, length, last = list[LayerStates](), 0, self._roots[is_long]
         while length < len(ids) - 1:
             block, common = self._best_child(last, ids, length)
             if block is None or (self._whole_cells and common < BLOCK):
@@ -66,6 +66,7 @@ class PrefixTree:
             last = block
         self._touch(last)
         cache = KVCache.joined(ids[:length], found, room=len(ids) + 1) if found else KVCache()
+        cache.is_long = is_long
         self._in_use[cache] = last
         return cache
 
@@ -76,9 +77,11 @@ class PrefixTree:
         """
         if not self._budget or (self._whole_cells and computed != BLOCK):
             return
-        block = self._in_use.get(cache, self._root)
+        root = self._roots[cache.is_long]
+        block = self._in_use.get(cache, root)
         while block.parent is not None and (block.end > cache.uncut or not block.is_kept):
             block = block.parent
+        block = root if block.parent is None else block
         cache.uncut = cache.length
         if cache.length - block.end < (1 if ended else BLOCK):
             return
@@ -102,7 +105,8 @@ class PrefixTree:
         for block in self._recent:
             block.is_kept = False
         self._recent.clear()
-        self._root.children.clear()
+        for root in self._roots:
+            root.children.clear()
         self.nbytes = 0
 
     def _best_child(self, parent: Block, ids: Sequence[int], start: int) -> tuple[Block | None, int]:

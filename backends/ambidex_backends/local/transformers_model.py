@@ -50,13 +50,16 @@ class TransformersModel:
         self.can_rewind = keeps_all_positions(model.config)
         if not self.can_rewind:
             self._check_states_are_apart()
+        self._short_until = short_until(model.config)
+        if self._short_until is not None and not (self.can_rewind and self._takes_positions):
+            raise ModelLoadError(f"A {model.config.model_type} model that is turned by LongRoPE is not supported.")
         self._prefixes = PrefixTree(cache_bytes, whole_cells=deterministic)
         self._states = StateStore(0 if deterministic else cache_bytes)
 
     def open(self, ids: Sequence[int]) -> SequenceCache:
         """A cache with the longest prefix kept, or an empty one."""
         if self.can_rewind:
-            return self._prefixes.open(ids)
+            return self._prefixes.open(ids, is_long=self._short_until is not None and len(ids) > self._short_until)
         return self._states.take(list(ids)) or StateCache(self._model.config)
 
     def forward(self, spans: Sequence[Span]) -> list[torch.Tensor]:
@@ -108,9 +111,48 @@ class TransformersModel:
         if isinstance(cache, StateCache):
             return self._forward_state(span, cache)
         assert isinstance(cache, KVCache)
+        if self._short_until is not None:
+            return self._forward_by_length(span, cache, self._short_until)
         logits = self._pass(span.ids, cache, span.scored, past=cache.length)
         cache.ids.extend(span.ids)
         self._prefixes.keep(cache, computed=len(span.ids))
+        return logits
+
+    def _forward_by_length(self, span: Span, cache: KVCache, short: int) -> torch.Tensor:
+        """LongRoPE turns all ids of a sequence in another way once it has more than `short`.
+
+        What is scored is computed as in the sequence that ends there, a part of a prompt as in the whole prompt.
+        """
+        end = cache.length + len(span.ids)
+        long = min(span.scored, max(0, end - short))  # guesses, and a given text, may lie on both sides
+        cut = 0 if long == span.scored else len(span.ids) - long
+        rows: list[torch.Tensor] = []
+        if cut:
+            rows.append(self._append(span.ids[:cut], cache, span.scored - long, is_long=False, short=short))
+        if cut < len(span.ids):
+            is_long = bool(long) or cache.is_long or end > short
+            rows.append(self._append(span.ids[cut:], cache, long, is_long=is_long, short=short))
+        return torch.cat(rows)
+
+    def _append(self, ids: Sequence[int], cache: KVCache, scored: int, *, is_long: bool, short: int) -> torch.Tensor:
+        """As `_pass`, with all ids turned in one of the ways; what the cache holds in the other is computed again."""
+        past, end = cache.length, cache.length + len(ids)
+        computed = len(ids)
+        if cache.is_long != is_long:
+            again, computed = KVCache(), end
+            again.ids, again.is_long = [*cache.ids, *ids], is_long
+            logits = self._pass(again.ids, again, scored, past=0)
+            cache.replace(again)
+        elif is_long and end <= short:
+            # transformers looks at the last position: that of an id which these do not see, and which is forgotten
+            positions = torch.tensor([*range(past, end), short], device=self._device)
+            logits = self._pass([*ids, ids[-1]], cache, scored + 1, past=past, positions=positions)[:-1]
+            cache.truncate(end)
+            cache.ids.extend(ids)
+        else:
+            logits = self._pass(ids, cache, scored, past=past)
+            cache.ids.extend(ids)
+        self._prefixes.keep(cache, computed=computed)
         return logits
 
     def _forward_state(self, span: Span, cache: StateCache) -> torch.Tensor:
@@ -132,13 +174,16 @@ class TransformersModel:
         cache.ids.extend(span.ids)
         return logits
 
-    def _pass(self, ids: Sequence[int], cache: Any, scored: int, *, past: int) -> torch.Tensor:
+    def _pass(
+        self, ids: Sequence[int], cache: Any, scored: int, *, past: int, positions: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Float32 logits `[scored, V]`; the cache, which holds `past` ids, grows by these."""
         given: dict[str, Any] = {self._cache_name: cache}
         if self._takes_logits_to_keep:
             given["logits_to_keep"] = max(scored, 1)
         if self._takes_positions:  # some architectures count from 0 in each pass when they are not told
-            given["position_ids"] = torch.arange(past, past + len(ids), device=self._device)[None]
+            usual = torch.arange(past, past + len(ids), device=self._device)
+            given["position_ids"] = (usual if positions is None else positions)[None]
         row = torch.tensor([list(ids)], device=self._device)  # [1, T]
         logits: torch.Tensor = self._model(input_ids=row, use_cache=True, **given).logits[0]  # [T or scored, V]
         return logits[logits.shape[0] - scored :].float()
@@ -180,3 +225,11 @@ class TransformersModel:
 def keeps_all_positions(config: Any) -> bool:
     """Whether every layer is attention with keys and values, so that a prefix of its cache can be taken up again."""
     return set(get_layer_types_and_kwargs(config.get_text_config(decoder=True))[0]) <= PLAIN_ATTENTION
+
+
+def short_until(config: Any) -> int | None:
+    """How many ids LongRoPE (2402.13753) turns by its factors for short sequences; None for a model without it."""
+    ropes: dict[str, Any] = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
+    kinds = [ropes, *(value for value in ropes.values() if isinstance(value, dict))]  # one for each type of layer
+    found = [kind["original_max_position_embeddings"] for kind in kinds if kind.get("rope_type") == "longrope"]
+    return min(found, default=None)
