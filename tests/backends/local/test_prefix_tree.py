@@ -69,7 +69,7 @@ def blocks(block: Block) -> list[Block]:
 
 
 def check(tree: PrefixTree) -> None:
-    kept = blocks(tree._root)
+    kept = [block for root in tree._roots for block in blocks(root)]
     assert set(kept) == set(tree._recent)
     assert len(kept) == len(set(kept)) == len(tree)
     assert tree.nbytes == sum(block.nbytes for block in kept)
