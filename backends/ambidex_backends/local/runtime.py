@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
-from typing import Any
 
 from ambidex import formats
 from ambidex.errors import ContextLengthExceeded, InvalidRequest, MissingChatTemplate, Unsupported
@@ -20,10 +19,10 @@ from .engine import Engine
 from .engine_options import EngineOptions
 from .grammars import Grammars
 from .job import Job
+from .model_defaults import model_defaults, token_ids
 from .native import Quantize
 from .outbox import Outbox
 from .prompt import Prompt, Uncalling
-from .sampling import ModelDefaults
 from .strategies import Strategies
 from .tokenizer import Tokenizer
 
@@ -72,14 +71,15 @@ class Runtime:
         self.context_length = context_length(loaded.config, max_context)
         self.template = _chat_template(loaded, self.tokenizer)
         self._format = (self.template.format if self.template is not None else None) or formats.get("hermes")
-        self._ends = _ids(getattr(self._generation, "eos_token_id", None)) or _ids(loaded.config.eos_token_id)
+        known = range(self._embeddings)
+        self._ends = token_ids(self._generation.eos_token_id, known) or token_ids(loaded.config.eos_token_id, known)
         self._chat_ends = self._ends | self._template_ends(loaded.tokenizer.eos_token_id)
         grammars = Grammars(self.tokenizer, self._chat_ends, self._embeddings)
         self._answer_form = AnswerForm(grammars, self._format, self._chat_ends)
         self._draft = None if draft is None else load_draft(draft, loaded, engine, cache_bytes, local_files_only)
         self._strategies = Strategies(
             self.tokenizer,
-            _model_defaults(self._generation),
+            model_defaults(loaded),
             self._answer_form,
             loaded.model,
             looks_up=draft is not None and self._draft is None,
@@ -214,7 +214,9 @@ class Runtime:
     def _template_ends(self, eos: object) -> frozenset[int]:
         """A chat's turn also ends with the tokenizer's own end, and with what its format ends turns with."""
         control = self.tokenizer.special
-        return _ids(eos) | {control[spelling] for spelling in self._format.STOP_TOKENS if spelling in control}
+        return token_ids(eos, range(self._embeddings)) | {
+            control[spelling] for spelling in self._format.STOP_TOKENS if spelling in control
+        }
 
 
 def _refuse_unsupported(request: Request) -> None:
@@ -237,22 +239,3 @@ def _chat_template(loaded: weights.LoadedModel, tokenizer: Tokenizer) -> ChatTem
         return template
     except MissingChatTemplate:
         return None
-
-
-def _model_defaults(generation: Any) -> ModelDefaults:
-    return ModelDefaults(
-        do_sample=bool(generation.do_sample),
-        temperature=generation.temperature,
-        top_k=generation.top_k,
-        top_p=generation.top_p,
-        min_p=generation.min_p,
-        typical_p=generation.typical_p,
-        repetition_penalty=generation.repetition_penalty,
-        no_repeat_ngram=generation.no_repeat_ngram_size,
-    )
-
-
-def _ids(value: object) -> frozenset[int]:
-    """An end-of-sequence setting: absent, one id or several."""
-    items = value if isinstance(value, (list, tuple)) else [value]
-    return frozenset(item for item in items if isinstance(item, int) and item >= 0)

@@ -42,6 +42,9 @@ class ModelDefaults:
     typical_p: float | None = None
     repetition_penalty: float | None = None
     no_repeat_ngram: int | None = None
+    min_tokens: int | None = None
+    suppressed: frozenset[int] = frozenset()
+    suppressed_at_first: frozenset[int] = frozenset()
 
 
 class Stage(NamedTuple):
@@ -140,8 +143,12 @@ def make_sampler(
         stages.append(Stage("no_repeat_ngram", no_repeat_ngram(int(size))))
     if banned is not None:
         stages.append(Stage("banned", banned))
-    if asked.min_tokens:
-        stages.append(Stage("min_tokens", min_tokens(asked.min_tokens, prompt_length, ends)))
+    if count := int(_first(asked.min_tokens, defaults.min_tokens, 0)):
+        stages.append(Stage("min_tokens", min_tokens(count, prompt_length, ends)))
+    if ids := defaults.suppressed:
+        stages.append(Stage("suppress_tokens", suppressed(ids)))
+    if first := defaults.suppressed_at_first:
+        stages.append(Stage("begin_suppress_tokens", min_tokens(1, prompt_length, first)))
     if asked.contrast and weaker is not None:
         stages.append(Stage(CONTRAST, contrast(asked.contrast, weaker.after), in_guesses=False))
     key = None
@@ -228,13 +235,19 @@ def no_repeat_ngram(size: int) -> Processor:
 
 
 def min_tokens(count: int, prompt_length: int, ends: frozenset[int]) -> Processor:
-    """No end of sequence before `count` new ids."""
+    """None of `ends` before `count` new ids."""
     banned = sorted(ends)
 
     def process(logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
         return _without(logits, banned) if len(seen) - prompt_length < count else logits
 
     return process
+
+
+def suppressed(ids: frozenset[int]) -> Processor:
+    """None of `ids`."""
+    banned = sorted(ids)
+    return lambda logits, seen: _without(logits, banned)
 
 
 def temperature(by: float) -> Processor:
