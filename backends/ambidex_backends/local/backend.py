@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ambidex.backend import Capabilities, Observer, last_release, notify
 from ambidex.decoding import check_integer
-from ambidex.errors import AmbidexError, ConfigError, MissingExtra
+from ambidex.errors import AmbidexError, ConfigError, InvalidRequest, MissingExtra
 from ambidex.option_names import refuses_unknown_options
 from ambidex.reply import Reply, TokenLogprob
 from ambidex.request import Request, Special
@@ -25,7 +27,8 @@ DEFAULT_CACHE_BYTES = 2 * 1024**3
 class LocalBackend:
     """A causal language model in this process.
 
-    model             "pocket" (the model in the box), a folder, or a Hub id with an optional "@revision"
+    model             "pocket" (the model in the box), a folder (a Path, or a str with ./, ../, / or ~ first), or a
+                      Hub id with an optional "@revision"
     device            "auto" (CUDA, else MPS, else CPU) or a torch device such as "cuda:1"
     dtype             "auto" (the checkpoint's), "float32", "bfloat16" or "float16"
     quantize          "int8" or "int4": weights in 8 or 4 bits with a scale for each group; on CPUs, Llama-shaped models
@@ -54,14 +57,14 @@ class LocalBackend:
 
     def __init__(
         self,
-        model: str,
+        model: str | os.PathLike[str],
         *,
         device: str = "auto",
         dtype: str = "auto",
         quantize: Literal["int8", "int4"] | None = None,
         kernels: bool | None = None,
         cuda_graphs: bool = False,
-        draft: str | None = None,
+        draft: str | os.PathLike[str] | None = None,
         revision: str | None = None,
         local_files_only: bool | None = None,
         max_context: int | None = None,
@@ -79,6 +82,10 @@ class LocalBackend:
             raise ConfigError(f"kernels takes None, True or False, got {kernels!r}.")
         if cuda_graphs not in (True, False):
             raise ConfigError(f"cuda_graphs takes True or False, got {cuda_graphs!r}.")
+        model = _name(model, "model")
+        draft = None if draft is None else _name(draft, "draft")
+        if not (revision is None or isinstance(revision, str)):
+            raise ConfigError(f"revision takes a branch, tag or commit, got {revision!r}.")
         check_integer(max_context, "max_context", at_least=2)
         check_integer(cache_bytes, "cache_bytes", at_least=0)
         try:
@@ -174,7 +181,7 @@ class LocalBackend:
 
     def count(self, request: Request, /) -> int:
         """Tokens of the request's prompt, chat template and tools included. Raises as `stream` does."""
-        return len(self._runtime.prompt(request).ids)
+        return len(self._runtime.prompt(_request(request)).ids)
 
     def batch(self, requests: Sequence[Request], /) -> list[Reply[Any] | AmbidexError]:
         """Replies in the order of the requests; one that fails gives its error, and the others go on.
@@ -184,6 +191,7 @@ class LocalBackend:
         from .batch import AHEAD, Batch
 
         self._runtime.engine.check_caller()  # before threads of its own ask
+        requests = [_request(request) for request in requests]
         at_once = AHEAD * self._runtime.engine_options.max_batch
         return Batch(lambda request: self._stream(request, in_bulk=True), at_once).run(requests)
 
@@ -192,7 +200,8 @@ class LocalBackend:
         from .batch import AHEAD, abatch
 
         at_once = AHEAD * self._runtime.engine_options.max_batch
-        return await abatch(lambda request: self._astream(request, in_bulk=True), requests, at_once)
+        checked = [_request(request) for request in requests]
+        return await abatch(lambda request: self._astream(request, in_bulk=True), checked, at_once)
 
     def score(
         self,
@@ -242,14 +251,14 @@ class LocalBackend:
     def _stream(self, request: Request, *, in_bulk: bool = False) -> EventStream:
         from .answer import AnswerSource
 
-        with self._observed(request):
+        with self._observed(_request(request)):
             source = AnswerSource(self._runtime, request, self._observe, in_bulk=in_bulk)
         return EventStream(source, on_cancel=source.cancel, output=request.output)
 
     def _astream(self, request: Request, *, in_bulk: bool = False) -> AsyncEventStream:
         from .answer import AsyncAnswerSource
 
-        with self._observed(request):
+        with self._observed(_request(request)):
             source = AsyncAnswerSource(self._runtime, request, self._observe, in_bulk=in_bulk)
         return AsyncEventStream(source, on_cancel=source.cancel, output=request.output)
 
@@ -261,3 +270,18 @@ class LocalBackend:
         except AmbidexError as error:
             notify(self._observe, error)
             raise
+
+
+def _name(given: object, option: str) -> str:
+    """A model's name; a path is a folder's, however it begins."""
+    if isinstance(given, os.PathLike):
+        return str(Path(given).absolute())
+    if isinstance(given, str):
+        return given
+    raise ConfigError(f"{option} takes a model's name or a folder, got {given!r}.")
+
+
+def _request(given: object) -> Request:
+    if isinstance(given, Request):
+        return given
+    raise InvalidRequest(f"A backend takes a Request, such as Request([User('...')]), got {type(given).__name__}.")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ambidex.errors import InvalidRequest
+
 from .sampling import NEVER, Processor
 
 
@@ -35,7 +37,10 @@ def banned_texts(texts: Sequence[str], index: TokenIndex, prompt_length: int) ->
 
     UTF-8 is read the same from any character's first byte on, so that a text occurs just where its bytes do.
     """
-    banned = [text.encode() for text in texts]
+    try:
+        banned = [text.encode() for text in texts]
+    except UnicodeEncodeError:
+        raise InvalidRequest("banned holds half of a surrogate pair, which no text has.", param="banned") from None
     longest = max(map(len, banned))
     at_once = sorted({id for text in banned for id in index.holding(text)})
     completing: dict[tuple[bytes, int], list[int]] = {}

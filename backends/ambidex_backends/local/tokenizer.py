@@ -65,7 +65,10 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text alone: nothing is added, and spellings of control tokens stay text."""
-        return list(self.plain.encode_plain(text))
+        try:
+            return list(self.plain.encode_plain(text))
+        except (TypeError, UnicodeEncodeError):
+            raise InvalidRequest("The text holds half of a surrogate pair, which is no character.") from None
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """Text of the ids, as the tokenizer's own decoder gives it."""

@@ -15,7 +15,13 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from huggingface_hub.utils.tqdm import tqdm
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
@@ -127,8 +133,8 @@ def find_folder(name: str, *, revision: str | None = None, local_files_only: boo
     if name == "pocket":
         return POCKET
     if name.startswith(("./", "../", "/", "~")) or Path(name).is_absolute():
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
+        folder = _without_tilde(name)
+        if not _is_folder(folder):
             raise ModelNotFound(
                 f"There is no folder {str(folder)!r}. Give the folder that holds the model's config.json."
             )
@@ -136,9 +142,23 @@ def find_folder(name: str, *, revision: str | None = None, local_files_only: boo
     repository, _, at = name.partition("@")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repository):
         raise ConfigError(f"{name!r} is neither 'pocket', a folder (./, ../, ~ or /) nor a Hub id such as 'org/name'.")
-    if Path(repository).is_dir():
+    if _is_folder(Path(repository)):
         raise ConfigError(f"{name!r} is read as a Hub id, but a folder of that name is here: write './{repository}'.")
     return _download(repository, revision or at or None, local_files_only)
+
+
+def _without_tilde(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ModelNotFound(f"{name!r} is no folder: {error}") from None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long, or not to be read
+        return False
 
 
 def pick_device(device: str) -> torch.device:
@@ -150,7 +170,7 @@ def pick_device(device: str) -> torch.device:
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise ConfigError(
             f"device={device!r} is not to be had here: {_first_line(error)}. Use 'auto' or 'cpu'."
         ) from None
@@ -163,7 +183,7 @@ def pick_dtype(dtype: str, config: dict[str, Any], device: torch.device) -> torc
         named = config.get("dtype") or config.get("torch_dtype") or "float32"
         kind = DTYPES.get(str(named), torch.float32)
         return torch.float32 if kind is torch.float16 and device.type == "cpu" else kind
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise ConfigError(f"dtype takes 'auto', {', '.join(map(repr, DTYPES))}, got {dtype!r}.")
     return DTYPES[dtype]
 
@@ -188,6 +208,8 @@ def _download(repository: str, revision: str | None, local_files_only: bool | No
         raise ModelNotFound(
             f"The Hub has no model {repository!r}, or it is private and HF_TOKEN may not read it."
         ) from None
+    except HFValidationError as error:
+        raise ConfigError(f"{repository[:100]!r} is no Hub id: {_first_line(error)}") from None
     except LocalEntryNotFoundError:
         raise ModelNotFound(
             f"{repository!r} is not in the local cache, and the Hub was not asked or not reached "
@@ -213,12 +235,12 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ModelLoadError(f"{path} cannot be read: {_first_line(error)}") from None
     if not isinstance(config, dict):
         raise ModelLoadError(f"{path} must hold a JSON object, it holds {type(config).__name__}.")
-    if config.get("model_type") not in CONFIG_MAPPING:
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         if "auto_map" in config:
             raise UntrustedArtifact(f"{folder} needs Python code of its own (auto_map in config.json). It is not run.")
         raise ModelLoadError(
-            f"{path} names model_type {config.get('model_type')!r}, "
-            f"which transformers {transformers.__version__} does not know."
+            f"{path} names model_type {kind!r}, which transformers {transformers.__version__} does not know."
         )
     return config
 
