@@ -123,8 +123,13 @@ def _transformers_model(
 
 def _generation_config(folder: Path, settings: Any) -> GenerationConfig:
     """The folder's, else what the configuration itself says."""
-    if (folder / "generation_config.json").is_file():
-        return GenerationConfig.from_pretrained(folder)
+    path = folder / "generation_config.json"
+    if path.is_file():
+        try:
+            return GenerationConfig.from_pretrained(folder)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {_first_line(error)}"
+            raise ModelLoadError(f"{path} cannot be read: {problem} Correct it, or take it out.") from None
     return GenerationConfig.from_model_config(settings)
 
 

@@ -87,6 +87,13 @@ def test_what_makes_no_sense_is_refused_by_file_and_field(field: str, value: Any
         opened(folder)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "", '{"max_new_tokens": "20"}', '{"max_new_tokens": 0}'])
+def test_one_that_cannot_be_read_is_named(text: str, folder: Path) -> None:
+    (folder / "generation_config.json").write_text(text)
+    with pytest.raises(ModelLoadError, match=r"generation_config\.json cannot be read"):
+        opened(folder)
+
+
 def test_what_is_not_followed_is_said_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     say(folder, num_beams=3, bad_words_ids=[[5]], guidance_scale=1.0, min_length=0, encoder_repetition_penalty=2.0)
     with caplog.at_level(logging.WARNING, logger="ambidex"):
