@@ -253,7 +253,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _check_weights(folder: Path) -> None:
     """Every weights file is there, whole, and safetensors."""
     index = folder / "model.safetensors.index.json"
-    if index.is_file():
+    if index.is_file() and not (folder / "model.safetensors").is_file():  # else it is not read: it may be an old one
         try:
             shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

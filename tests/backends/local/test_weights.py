@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from ambidex.errors import (
@@ -20,6 +21,7 @@ from ambidex.errors import (
     VocabMismatch,
 )
 from ambidex_backends.local import weights
+from ambidex_backends.local.model import Span
 from ambidex_backends.local.weights import find_folder, load
 
 from .conftest import save_model
@@ -96,6 +98,19 @@ def test_sharded_weights_load(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(UntrustedArtifact, match="outside"):
         loading(folder)
+
+
+@pytest.mark.parametrize("kernels", [None, False])
+def test_an_index_beside_a_whole_file_is_not_read(folder: Path, kernels: bool | None) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: torch.zeros_like(each) for name, each in tensors.items()}, folder / "old.safetensors")
+    index = folder / "model.safetensors.index.json"
+    for shard in ("old.safetensors", "gone.safetensors", "../outside.safetensors"):
+        index.write_text(json.dumps({"weight_map": dict.fromkeys(tensors, shard)}))
+        model = load(str(folder), device="cpu", dtype="float32", kernels=kernels).model
+        cache = model.open([5, 6, 7])
+        assert model.forward([Span([5, 6, 7], cache, 1)])[0].abs().max() > 0, shard
+    assert loading(folder).model.vocabulary == 384
 
 
 @pytest.mark.parametrize("keep", [0, 4, 60, 0.5, 0.99])

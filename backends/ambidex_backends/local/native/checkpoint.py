@@ -21,6 +21,7 @@ MOST_MAPPED = 16 << 20
 class Checkpoint:
     """The safetensors files of `folder`, sharded or not. The caller has checked that they are whole.
 
+    Names may lack the `model.` in front, as in what was saved of a model without its head.
     `block`: rows and columns of fp8 weights that share a scale; None: all of a matrix.
     """
 
@@ -29,14 +30,14 @@ class Checkpoint:
         self._block = block
         self._open: dict[str, Any] = {}
         self._read = 0
-        index = folder / "model.safetensors.index.json"
-        if index.is_file():
-            self._files: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"]
-        else:
+        if (folder / "model.safetensors").is_file():  # before an index, as transformers looks for them
             self._files = dict.fromkeys(self._file("model.safetensors").keys(), "model.safetensors")
+        else:
+            index = folder / "model.safetensors.index.json"
+            self._files: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"]
 
     def __contains__(self, name: str) -> bool:
-        return name in self._files
+        return self._stored(name) in self._files
 
     def tensor(self, name: str, *shape: int) -> torch.Tensor:
         """The tensor of that name, of floats. Raises `ModelLoadError` if it is missing or of another shape."""
@@ -68,9 +69,14 @@ class Checkpoint:
     def _unfit(self, how: str) -> ModelLoadError:
         return ModelLoadError(f"The weights in {self._folder} do not fit their config.json: {how}.")
 
+    def _stored(self, name: str) -> str:
+        """The name as it is written there."""
+        return name if name in self._files else name.removeprefix("model.")
+
     def _read_tensor(self, name: str) -> torch.Tensor:
-        if name not in self._files:
+        if name not in self:
             raise self._unfit(f"missing keys: {name}")
+        name = self._stored(name)
         found: torch.Tensor = self._file(self._files[name]).get_tensor(name)
         self._read += found.nbytes
         if self._read > MOST_MAPPED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -40,8 +41,7 @@ class Weights(Generic[M]):
         self._reader = reader
         self.base = base
         self.final_norm = self._norm("model.norm.weight", shape.width)
-        self.embedding = self._reader.matrix("model.embed_tokens", shape.vocabulary, shape.width)
-        self.head = self.embedding if shape.tied else self._reader.matrix("lm_head", shape.vocabulary, shape.width)
+        self.embedding, self.head = self._embedding_and_head()
         self.layers = [self._layer(index) for index in range(len(shape.layers))]
 
     @property
@@ -67,6 +67,21 @@ class Weights(Generic[M]):
     def rounded(self, value: float) -> float:
         """The number as the model's dtype holds it: Gemma multiplies its embeddings in that dtype."""
         return float(torch.tensor(value, dtype=self.base))
+
+    def _embedding_and_head(self) -> tuple[M, M]:
+        """One matrix where they are tied, whichever of the two is there; but both where they differ: then it is the
+        configuration that is wrong, and transformers does not tie them either."""
+        size = self._shape.vocabulary, self._shape.width
+        names = ["model.embed_tokens", "lm_head"]
+        held = [name for name in names if f"{name}.weight" in self._reader.checkpoint] or names
+        if self._shape.tied and (len(held) < 2 or self._are_equal(held, size)):
+            both = self._reader.matrix(held[0], *size)
+            return both, both
+        return self._reader.matrix(names[0], *size), self._reader.matrix(names[1], *size)
+
+    def _are_equal(self, names: Sequence[str], size: tuple[int, int]) -> bool:
+        first, second = (self._reader.checkpoint.tensor(f"{name}.weight", *size) for name in names)
+        return first.dtype is second.dtype and torch.equal(first, second)
 
     def _layer(self, index: int) -> LayerWeights[M]:
         shape, reader, at = self._shape, self._reader, f"model.layers.{index}."

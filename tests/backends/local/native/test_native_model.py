@@ -203,6 +203,34 @@ def test_a_norm_that_is_missing_is_named(family: str, name: str, tmp_path: Path)
         native(folder)
 
 
+@pytest.mark.parametrize("stored", ["both, the same", "both, not the same", "only the head", "only the embedding"])
+def test_embeddings_are_tied_where_transformers_ties_them(stored: str, tmp_path: Path) -> None:
+    folder, ids = save_model(tmp_path, "qwen3", {"tie_word_embeddings": True}), some_ids(2)
+    tensors = load_file(folder / "model.safetensors")
+    embedding = tensors["model.embed_tokens.weight"]
+    if stored != "only the embedding":
+        tensors["lm_head.weight"] = embedding.flip(0) if stored == "both, not the same" else embedding.clone()
+    if stored == "only the head":
+        del tensors["model.embed_tokens.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        expected = reference(input_ids=torch.tensor([ids])).logits[0]
+    model = native(folder)
+    assert torch.allclose(whole(model, ids), expected, atol=TOLERANCE)
+    assert (model._weights.head is model._weights.embedding) == (stored != "both, not the same")
+
+
+@pytest.mark.parametrize("family", ["qwen3", "qwen3_moe"])
+def test_names_of_a_model_without_its_head_are_read(family: str, tmp_path: Path) -> None:
+    folder, ids = save_model(tmp_path, family, {**ARCHITECTURES[family], "tie_word_embeddings": True}), some_ids(2)
+    expected = whole(native(folder), ids)
+    tensors = load_file(folder / "model.safetensors")
+    bare = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+    save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
+    assert torch.equal(whole(native(folder), ids), expected)
+
+
 def test_a_file_that_is_changed_later_changes_nothing(tmp_path: Path) -> None:
     folder, ids = save_model(tmp_path, "gpt_oss", ARCHITECTURES["gpt_oss"]), some_ids(2)
     model = native(folder)
