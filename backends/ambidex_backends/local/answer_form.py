@@ -11,8 +11,8 @@ from ambidex.output import form
 from ambidex.request import NamedTool, Request
 from ambidex.tools import Tool
 
-from . import grammars
-from .constraint import Constraint, GrammarConstraint, WithoutConstraint
+from .choices import WithoutConstraint
+from .constraint import Constraint, GrammarConstraint
 from .grammars import Grammars
 from .triggered import TriggeredConstraint
 
@@ -30,7 +30,7 @@ class AnswerForm:
     @property
     def holds_calls(self) -> bool:
         """Whether calls can be demanded of this model."""
-        return grammars.is_installed()
+        return self.grammars.hold_all_forms
 
     def constraint(
         self, request: Request, tools: Sequence[Tool], *, starts_in_reasoning: bool, left: int
@@ -82,7 +82,7 @@ class AnswerForm:
         return WithoutConstraint(opening[0]) if len(opening) == 1 else None
 
     def _calls_once_begun(self, tools: Sequence[Tool], several: bool) -> Constraint | None:
-        calls = self.format.call_form(tools) if tools and grammars.is_installed() else None
+        calls = self.format.call_form(tools) if tools and self.grammars.hold_all_forms else None
         if calls is None or not calls.opening:  # nothing says where calls begin
             return None
         body = calls.rest(several=several and not calls.stands_alone)

@@ -89,6 +89,10 @@ class Closing:
             return place
         return _walk(data.decode("utf-8", "replace"), place)[1]
 
+    def bytes_of(self, token: int) -> bytes:
+        """What a token writes."""
+        return self._vocabulary[token] if token < len(self._vocabulary) else b""
+
     def is_free(self, allowed: Allowed) -> bool:
         """Whether any letter may follow: in a text, but not where a name, a tag, or one of a few words is written."""
         letters = self.letters

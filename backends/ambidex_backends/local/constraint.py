@@ -8,7 +8,7 @@ shortest way to a complete text instead, so that a form is never left half-writt
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ import torch
 from ambidex.errors import EngineError, InvalidRequest
 
 from .closing import OUTSIDE, Allowed, Closing, Place
+from .json_openings import START
 
 NEVER = float("-inf")
 
@@ -28,6 +29,9 @@ text, until that is looked at anew. A piece of a text in which anything may stan
 
 MAX_DIGITS = 64
 """Digits in a row after which a number ends: no double has so many, and a model may love to repeat itself."""
+
+NEAR = 8
+"""Tokens of a known way that may have been written, or made needless, since it was looked for."""
 
 MAX_WAY = 4096
 """Tokens after which a way to the end is no longer looked for."""
@@ -96,6 +100,14 @@ class Matcher(Protocol):
     def deep_copy(self) -> Any: ...
 
 
+class TextEnds(Protocol):
+    """How texts in a grammar end that cannot end anywhere."""
+
+    def __bool__(self) -> bool: ...
+
+    def ways(self, written: bytes, place: Place) -> Iterator[list[int]]: ...
+
+
 class GrammarConstraint:
     """A grammar from the first token on. `ends` end the answer; `closing` knows the ways to them."""
 
@@ -108,42 +120,52 @@ class GrammarConstraint:
         closing: Closing,
         left: int | None,
         *,
-        endings: Sequence[list[int]] = (),
+        endings: Sequence[tuple[bytes, list[int]]] = (),
+        texts: TextEnds | None = None,
         has_plain_pieces: bool = True,
         bounds_digits: bool = False,
         must_fit: bool = True,
+        finds_ways: bool = True,
     ) -> None:
         """`left` tokens are there for it; None: it may be left half-written where they run out.
 
-        endings           the ids of texts that end a part of it, the longest first
+        endings           texts that end a part of it: what may stand there of one, the ids of the rest; longest first
+        texts             knows how those end that are held to a pattern or a length
         has_plain_pieces  none of these ends in a letter or a digit
         bounds_digits     no more than `MAX_DIGITS` stand in a row outside of texts, if anything else may follow
         must_fit          raises `InvalidRequest` where not even the shortest text fits; else it is left half-written
+        finds_ways        where no way to a complete text is found, none fits
         """
         self._matcher = matcher
         self._ends = ends
         self._closing = closing
         self._endings = endings
-        self._has_plain_pieces = has_plain_pieces
+        self._texts = texts or None
+        self._has_plain_pieces = has_plain_pieces and not texts
         self._bounds_digits = bounds_digits
         self._digits = 0
         self._pending: Future[Allowed] | None = None
         self._place: Place = OUTSIDE
+        self._written = START.encode()
+        """The bytes so far."""
         self._is_free = False
         """Whether any letter might have followed where the next token was drawn: in a text, not in a name or a tag."""
         self._has_ended = False
         self._grown = 0
         """Tokens by which the shortest way may have become longer since it was looked for."""
+        self.problem: str | None = None
+        """Why there is no complete text at all, if that was found out."""
+        self._way_out: list[int] | None = None
+        """A short way to a complete text, as far as it was looked for and found."""
         self._way_out = None if left is None else self._find_way_out(left)
-        """The shortest way to a complete text, as far as it was looked for and found."""
         self.shortest = None if self._way_out is None else len(self._way_out)
-        if left is None or self.shortest is None or self.shortest <= left:
+        if left is None or (self.shortest is not None and self.shortest <= left):
             return
         self._way_out = None
-        if must_fit:
+        if must_fit and self.problem is None and (finds_ways or self.shortest is not None):
+            known = "no end of it was found" if self.shortest is None else f"it takes {self.shortest} at least"
             raise InvalidRequest(
-                f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: it takes "
-                f"{self.shortest} at least.",
+                f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: {known}.",
                 param="max_tokens",
             )
 
@@ -169,10 +191,10 @@ class GrammarConstraint:
         if self._bounds_digits and self._digits >= MAX_DIGITS and not is_free:
             allowed = self._closing.without_digits(allowed)
         self._is_free = self._has_plain_pieces and is_free
-        return _only(allowed, logits)
+        return only(allowed, logits)
 
     def _allowed(self) -> Allowed:
-        return _allowed(self._matcher)
+        return allowed_by(self._matcher)
 
     def starts_with(self, tokens: list[int]) -> bool:
         fits = self._matcher.validate_tokens(tokens) == len(tokens)
@@ -191,7 +213,7 @@ class GrammarConstraint:
 
     def _go_on(self, tokens: list[int], left: int) -> list[int]:
         """With these, and with what must follow them; or out, where that would no longer fit."""
-        before = None if self._way_out is None else (self._matcher.deep_copy(), self._place)
+        before = None if self._way_out is None else (self._matcher.deep_copy(), self._place, self._written)
         for token in tokens:
             self._write(token)
         forced = self._forced(self._matcher)
@@ -202,16 +224,16 @@ class GrammarConstraint:
             return tokens
         if left - len(tokens) > len(self._way_out) + self._grown:
             return tokens
-        way_out = self._find_way_out(left)
+        way_out = self._find_way_out(left - len(tokens))
         if way_out is not None and len(tokens) + len(way_out) <= left:
             self._way_out, self._grown = way_out, 0
             return tokens
-        behind = self._matcher, self._place
-        self._matcher, self._place = before
+        behind = self._matcher, self._place, self._written
+        self._matcher, self._place, self._written = before
         way_out = self._find_way_out(left)
         if way_out is None or len(way_out) > left:  # none is known any more
             self._way_out = None
-            self._matcher, self._place = behind
+            self._matcher, self._place, self._written = behind
             return tokens
         self._has_ended = self.is_cut = True
         return way_out
@@ -223,6 +245,7 @@ class GrammarConstraint:
         self._is_free = False
         self._digits = self._closing.digits_after(token, self._digits)
         self._place = self._closing.place_after(token, self._place)
+        self._written += self._closing.bytes_of(token)
         self._check()
 
     def _forced(self, matcher: Matcher) -> list[int]:
@@ -230,141 +253,72 @@ class GrammarConstraint:
 
     def _find_way_out(self, most: int) -> list[int] | None:
         """A short way to a complete text from here, greedily; None if it takes far more than so many tokens."""
-        matcher, place = self._matcher.deep_copy(), self._place
+        matcher, place, written = self._matcher.deep_copy(), self._place, self._written
         tokens: list[int] = []
         while len(tokens) < min(most, MAX_WAY) + 256 and not matcher.is_error():
             if matcher.is_stopped() or matcher.is_accepting():
                 return tokens
+            if rest := self._rest_of_way_out(matcher, most - len(tokens)):
+                return tokens + rest
             added = self._forced(matcher)
             if not added or matcher.try_consume_tokens(added) < len(added):
-                added = self._next_of_way_out(matcher, place)
+                added = self._next_of_way_out(matcher, place, written)
             for token in added:
                 place = self._closing.place_after(token, place)
+                written += self._closing.bytes_of(token)
             tokens += added
+        if matcher.is_error():
+            self.problem = _problem(matcher)
         return None
 
-    def _next_of_way_out(self, matcher: Matcher, place: Place) -> list[int]:
+    def _rest_of_way_out(self, matcher: Matcher, most: int) -> list[int] | None:
+        """What is left of the way that is known, if it leads out from here in so many tokens."""
+        known = self._way_out or []
+        for start in range(max(len(known) - most, 0), min(len(known), NEAR)):
+            behind, rest = matcher.deep_copy(), known[start:]
+            if behind.try_consume_tokens(rest) == len(rest) and (behind.is_stopped() or behind.is_accepting()):
+                return rest
+        return None
+
+    def _next_of_way_out(self, matcher: Matcher, place: Place, written: bytes) -> list[int]:
         """What rather leads out, taken: the end of a part; else one of the few tokens that mostly lead out, for that
         takes no mask of the whole vocabulary."""
         is_text = self._closing.is_text(matcher.validate_tokens)
-        for ending in [*self._endings, *self._closing.quotes] if is_text else self._endings:
+        endings = [ids for begun, ids in self._endings if written.endswith(begun)]
+        for ending in [*endings, *self._closing.quotes] if is_text else endings:
             if matcher.validate_tokens(ending) == len(ending):
                 behind = matcher.deep_copy()
                 behind.try_consume_tokens(ending)
                 if not self._closing.is_text(behind.validate_tokens):  # it was an end, and no text
                     matcher.try_consume_tokens(ending)
                     return ending
+        for way in self._texts.ways(written, place) if self._texts is not None else ():
+            if matcher.validate_tokens(way) == len(way):
+                matcher.try_consume_tokens(way)
+                return way
         for token in self._closing.letters if is_text else self._closing.likely[place]:
             if matcher.try_consume_tokens([token]):
                 return [token]
-        token = self._closing.best(_allowed(matcher), place)
+        token = self._closing.best(allowed_by(matcher), place)
         matcher.consume_token(token)
         return [token]
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            problem = self._matcher.get_error().partition("\n")[0]
-            raise EngineError(f"The form that the answer is held to failed: {problem}")
+            raise EngineError(f"The form that the answer is held to failed: {_problem(self._matcher)}")
 
 
-class ChoiceConstraint:
-    """One of some texts, each given by its ids. Needs no library."""
-
-    is_cut = False
-
-    def __init__(self, choices: Sequence[Sequence[int]], end: int | None, left: int | None = None) -> None:
-        """`end` ends an answer that could also go on, as "no" could to "nothing". Those that take more than `left`
-        tokens are left out. Raises `InvalidRequest` where none is short enough."""
-        self._open = [list(choice) for choice in choices if choice and (left is None or len(choice) <= left)]
-        self._end = end
-        self._written = 0
-        if not self._open:
-            raise InvalidRequest(
-                f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: it takes "
-                f"{min(map(len, choices), default=0)} at least.",
-                param="max_tokens",
-            )
-
-    def fork(self) -> ChoiceConstraint:
-        return copy.copy(self)  # its lists are replaced, never changed
-
-    @property
-    def is_complete(self) -> bool:
-        return not any(len(choice) > self._written for choice in self._open)
-
-    def prepare(self, workers: Executor) -> None:
-        """Nothing takes time here."""
-
-    def masked(self, logits: torch.Tensor) -> torch.Tensor:
-        allowed = np.zeros(logits.shape[-1], dtype=np.bool_)
-        allowed[self._next()] = True
-        return _only(allowed, logits)
-
-    def starts_with(self, tokens: list[int]) -> bool:
-        fits = any(choice[: len(tokens)] == tokens for choice in self._open)
-        for token in tokens if fits else ():
-            self._write(token)
-        return fits
-
-    def begin(self, left: int) -> list[int]:
-        tokens: list[int] = []
-        while not self.is_complete and len(following := self._next()) == 1 and following[0] != self._end:
-            tokens += following
-            self._write(following[0])
-        return tokens
-
-    def take(self, token: int, left: int) -> list[int]:
-        self._write(token)
-        return [token, *self.begin(left - 1)]
-
-    def _write(self, token: int) -> None:
-        if token == self._end and any(len(choice) == self._written for choice in self._open):
-            self._open = []
-            return
-        self._open = [item for item in self._open if len(item) > self._written and item[self._written] == token]
-        self._written += 1
-
-    def _next(self) -> list[int]:
-        following = {choice[self._written] for choice in self._open if len(choice) > self._written}
-        if self._end is not None and any(len(choice) == self._written for choice in self._open):
-            following.add(self._end)
-        return sorted(following)
+def _problem(matcher: Matcher) -> str:
+    return matcher.get_error().partition("\n")[0]
 
 
-class WithoutConstraint:
-    """Anything but one token: the one that begins a call, where none is to be made."""
-
-    is_complete = False
-    is_cut = False
-
-    def __init__(self, token: int) -> None:
-        self._token = token
-
-    def fork(self) -> WithoutConstraint:
-        return self
-
-    def prepare(self, workers: Executor) -> None:
-        """Nothing takes time here."""
-
-    def masked(self, logits: torch.Tensor) -> torch.Tensor:
-        return logits.index_fill(0, torch.tensor([self._token], device=logits.device), NEVER)
-
-    def starts_with(self, tokens: list[int]) -> bool:
-        return self._token not in tokens
-
-    def begin(self, left: int) -> list[int]:
-        return []
-
-    def take(self, token: int, left: int) -> list[int]:
-        return [token]
-
-
-def _allowed(matcher: Matcher) -> Allowed:
+def allowed_by(matcher: Matcher) -> Allowed:
+    """Which ids may follow."""
     allowed: Allowed = np.frombuffer(matcher.compute_logit_bias(), dtype=np.uint8) != 0
     return allowed
 
 
-def _only(allowed: Allowed, logits: torch.Tensor) -> torch.Tensor:
+def only(allowed: Allowed, logits: torch.Tensor) -> torch.Tensor:
     """The logits [V] with -inf where `allowed` is false, and where it ends.
 
     On the CPU by NumPy: a PyTorch operation of this size would wake all its threads for some microseconds of work.

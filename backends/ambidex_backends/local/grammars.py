@@ -21,9 +21,11 @@ from ambidex.grammar import Chain, Grammar, Json, Lark, OneOf, Regex, Repeat, Te
 from ambidex.output import REFUSED_SCHEMA
 
 from .bounded_schema import bounded
+from .choices import ChoiceConstraint
 from .closing import Closing
-from .constraint import ChoiceConstraint, Constraint, GrammarConstraint, Matcher
+from .constraint import Constraint, GrammarConstraint, Matcher
 from .distinct_names import DistinctNames, QuotesOfTokens
+from .held_texts import HeldTexts
 from .json_openings import openings
 from .tokenizer import Tokenizer
 from .triggered import Trigger
@@ -34,6 +36,11 @@ MAX_TOKEN_BYTES = 512
 _JSON_FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """As `json.dumps` and most chat templates write it; free white space would let a model write nothing else."""
 
+
+_PRINTABLE = [chr(code) for code in range(32, 127)]
+
+_IN_REGEX = {"/": r"\/", "\n": r"\n", "\\\n": r"\n"}
+"""What is written otherwise between Lark's slashes."""
 
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 """Characters that mean something else in a regular expression."""
@@ -50,9 +57,14 @@ class Grammars:
     def __init__(self, tokenizer: Tokenizer, ends: frozenset[int], size: int) -> None:
         """`ends`: the ids that end an answer. `size`: how many ids the model scores."""
         self._tokenizer = tokenizer
-        self._ends = ends
+        self._ends = frozenset(id for id in ends if id < size)
         self._size = size
         self._lock = threading.Lock()
+
+    @property
+    def hold_all_forms(self) -> bool:
+        """Whether more can be held than a choice of texts: llguidance is there, and a token that ends an answer."""
+        return is_installed() and any(id < self._tokenizer.vocab_size for id in self._ends)
 
     def constraint(self, grammar: Grammar, left: int | None, *, must_fit: bool = True) -> Constraint:
         """Holds what comes to `grammar`; made complete within `left` tokens (None: cut off where they run out, as it is
@@ -63,24 +75,48 @@ class Grammars:
         """
         texts = _texts(grammar)
         if texts is not None:
-            ends = sorted(self._ends)
-            left = left if must_fit else None
-            return ChoiceConstraint([self.ids(text) for text in texts], ends[0] if ends else None, left)
+            choices = [self._exactly(text) for text in texts]
+            return ChoiceConstraint(choices, min(self._ends, default=None), left if must_fit else None)
         shared = self._shared()
         matcher: Matcher = self._matcher(grammar)
         if before := openings(grammar):
             matcher = DistinctNames(matcher, shared.quotes, before)
         endings = endings_of(grammar)
         tried = sorted(endings | {text.lstrip() for text in endings}, key=len, reverse=True)  # space is often forced
-        return GrammarConstraint(
+        constraint = GrammarConstraint(
             matcher,
             self._ends,
             shared.closing,
             left,
-            endings=[ids for text in tried if (ids := self.ids(text))],
+            endings=[
+                (text[:begun].encode(), ids)
+                for begun in range(max(map(len, tried), default=0))
+                for text in tried
+                if (ids := self.ids(text[begun:]))
+            ],
+            texts=HeldTexts(grammar, self._limited, self._by_byte, shared.closing, self._ends),
             has_plain_pieces=not any(text[-1].isalnum() or text[-1] == " " for text in endings),
             bounds_digits=not isinstance(grammar, (Regex, Lark)),
             must_fit=must_fit,
+            finds_ways=not isinstance(grammar, Lark),
+        )
+        if constraint.problem is not None:
+            raise self._unwritable(f"The form cannot be held ({constraint.problem}) with this model's tokens")
+        return constraint
+
+    def _exactly(self, text: Text | str) -> list[int]:
+        """The ids of a text that write it; of one that is data, none is a control token, however it is spelled."""
+        ids, spelled = (self._inside(text), text) if isinstance(text, str) else (self.ids(text.text), text.text)
+        if self._bytes(ids) != spelled.encode():
+            raise self._unwritable(f"{spelled!r} cannot be written with this model's tokens")
+        return ids
+
+    def _unwritable(self, what: str) -> Unsupported:
+        missing = "".join(each for each in _PRINTABLE if self._bytes(self._inside(each)) != each.encode())
+        return Unsupported(
+            f"{what}{f', which lack {missing}' if missing else ''}. Ask for another form, or use another model.",
+            param="output",
+            code=REFUSED_SCHEMA,
         )
 
     def ids(self, text: str) -> list[int]:
@@ -112,20 +148,16 @@ class Grammars:
         return [id for byte in data for id in self._of_byte(byte)]
 
     def _shared(self) -> VocabularyForForms:
-        with self._lock:
-            return self._vocabulary_for_forms
-
-    def _matcher(self, grammar: Grammar) -> Any:
         if not is_installed():
             raise MissingExtra(
                 "Answers in a given form (output=, tool_choice='required') need llguidance for a model in this "
                 "process: pip install 'ambidex[local]'."
             )
-        import llguidance
+        with self._lock:
+            return self._vocabulary_for_forms
 
-        vocabulary = self._shared().guided
-        written = lark(grammar, self._tokenizer.plain.control)
-        matcher = llguidance.LLMatcher(vocabulary, llguidance.LLMatcher.grammar_from_lark(written), log_level=0)
+    def _matcher(self, grammar: Grammar) -> Any:
+        matcher = self._limited(grammar, None)
         if matcher.is_error():
             problem = matcher.get_error().partition("\n<state>")[0].strip()
             raise Unsupported(
@@ -136,17 +168,32 @@ class Grammars:
             )
         return matcher
 
+    def _limited(self, grammar: Grammar, limit: int | None) -> Any:
+        """A matcher, maybe with an error. `limit`: characters that a text may have which is all of the grammar."""
+        import llguidance
+
+        written = lark(grammar, self._tokenizer.plain.control, limit)
+        return llguidance.LLMatcher(self._shared().guided, llguidance.LLMatcher.grammar_from_lark(written), log_level=0)
+
     @cached_property
     def _vocabulary_for_forms(self) -> VocabularyForForms:
         """That of any model in this process with the same tokens, or a new one."""
         known = self._tokenizer.vocabulary_bytes
-        special = sorted(set(self._tokenizer.plain.control.values()) | self._ends)
-        content = repr((sorted(self._ends), special, self._size, [*map(len, known)])).encode() + b"".join(known)
+        ends = frozenset(id for id in self._ends if id < len(known))
+        if not ends:
+            raise Unsupported(
+                "This model has no end token, so that no answer in a given form would come to its end. Name one: "
+                "eos_token_id in its generation_config.json.",
+                param="output",
+                code=REFUSED_SCHEMA,
+            )
+        special = sorted(set(self._tokenizer.plain.control.values()) | ends)
+        content = repr((sorted(ends), special, self._size, [*map(len, known)])).encode() + b"".join(known)
         key = hashlib.sha256(content).digest()
         with _known_lock:
             found = _known.get(key)
             if found is None:
-                found = _known[key] = VocabularyForForms(self._tokenizer, self._ends, self._size, self._inside)
+                found = _known[key] = VocabularyForForms(self._tokenizer, ends, self._size, self._inside)
         return found
 
     def _inside(self, text: str) -> list[int]:
@@ -207,16 +254,20 @@ class _Vocabulary:
         return self._encode(text if isinstance(text, str) else text.decode())
 
 
-def lark(grammar: Grammar, control: Mapping[str, int]) -> str:
-    """A grammar in llguidance's Lark; `control` are the control tokens by their spelling. Raises `Unsupported`."""
-    return _Lark(control).write(grammar)
+def lark(grammar: Grammar, control: Mapping[str, int], limit: int | None = None) -> str:
+    """A grammar in llguidance's Lark; `control` are the control tokens by their spelling. Raises `Unsupported`.
+
+    limit  characters that a text may have, where the grammar is that of a text alone
+    """
+    return _Lark(control, limit).write(grammar)
 
 
 class _Lark:
     """Writes a grammar in llguidance's Lark."""
 
-    def __init__(self, control: Mapping[str, int]) -> None:
+    def __init__(self, control: Mapping[str, int], limit: int | None) -> None:
         self._control = control
+        self._limit = limit
         self._rules: list[str] = []
         self._terminals: dict[str, str] = {}  # names by what they are
 
@@ -237,9 +288,15 @@ class _Lark:
                 return " ".join(written) or '""'
             case Json(schema, is_checked_later):
                 form = {**_JSON_FORM, "lenient": True} if is_checked_later else _JSON_FORM
-                return self._rule(f"%json {json.dumps({**bounded(schema), 'x-guidance': form}, ensure_ascii=False)}")
-            case Regex(pattern):
+                held = {**bounded(schema), "x-guidance": form}
+                if self._limit is not None:
+                    most = held.get("maxLength")
+                    held["maxLength"] = min(self._limit, most) if isinstance(most, int) else self._limit
+                return self._rule(f"%json {json.dumps(held, ensure_ascii=False)}")
+            case Regex(pattern) if self._limit is None:
                 return f"/{_in_regex(pattern)}/"
+            case Regex(pattern):
+                return self._terminal(f"/{_in_regex(pattern)}/ & /(?s:.{{0,{self._limit}}})/")
             case OneOf(options):
                 return self._rule(" | ".join(self._expression(option) for option in options))
             case Chain(parts):
@@ -262,6 +319,8 @@ class _Lark:
             pieces if (pieces := _split(until.end, tuple(self._control)))[0] not in self._control else ["", *pieces]
         )
         held = [f"/{_in_regex(until.pattern)}/"]
+        if self._limit is not None:
+            held.append(f"/(?s:.{{0,{self._limit}}})/")
         if until.without:
             held.append(f"~/(?s:.*)({'|'.join(map(_escaped, until.without))})(?s:.*)/")
         if not end:
@@ -284,12 +343,12 @@ class _Lark:
 
 def _in_regex(pattern: str) -> str:
     """A regular expression between Lark's slashes."""
-    return pattern.replace("/", r"\/")
+    return re.sub(r"(?s:\\.)|[/\n]", lambda found: _IN_REGEX.get(found[0], found[0]), pattern)
 
 
 def _escaped(text: str) -> str:
     """A text as a regular expression between Lark's slashes."""
-    return _in_regex(_SPECIAL.sub(r"\\\g<0>", text)).replace("\n", r"\n")
+    return _in_regex(_SPECIAL.sub(r"\\\g<0>", text))
 
 
 def endings_of(grammar: Grammar) -> set[str]:
@@ -313,11 +372,11 @@ def _goes_on(text: str) -> bool:
     return text.rstrip()[-1:] in ("", ",", ":", "=", "[", "{", "(")
 
 
-def _texts(grammar: Grammar) -> list[str] | None:
-    """The texts, if it is a choice of texts or of JSON values that are listed."""
+def _texts(grammar: Grammar) -> list[Text | str] | None:
+    """The texts, if it is a choice of texts or of JSON values that are listed; a str is data."""
     match grammar:
-        case Text(text):
-            return [text]
+        case Text():
+            return [grammar]
         case Json(schema) if isinstance(schema.get("enum"), list) or "const" in schema:
             values: list[Any] = schema["enum"] if "enum" in schema else [schema["const"]]
             return [json.dumps(value, ensure_ascii=False) for value in values]

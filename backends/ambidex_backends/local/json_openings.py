@@ -30,7 +30,9 @@ def openings(grammar: Grammar) -> Openings:
     """What stands before the JSON values in a grammar's texts; empty if no object of them has open names."""
     found: dict[int, set[bytes]] = {}
     has_open_names = False
-    for part, before in _values(grammar):
+    for part, before in values(grammar):
+        if isinstance(part, Until):
+            continue
         if isinstance(part, Json):
             schema = bounded(part.schema)
             has_open_names |= _has_open_names(schema)
@@ -42,14 +44,16 @@ def openings(grammar: Grammar) -> Openings:
     return {mark: tuple(sorted(texts)) for mark, texts in found.items()} if has_open_names else {}
 
 
-def _values(grammar: Grammar) -> Iterator[tuple[Json | Regex, frozenset[str]]]:
-    found: list[tuple[Json | Regex, frozenset[str]]] = []
+def values(grammar: Grammar) -> Iterator[tuple[Json | Regex | Until, frozenset[str]]]:
+    """The parts of a grammar that are no fixed texts, each with the last characters of what may stand before it; an
+    empty text where that is not known."""
+    found: list[tuple[Json | Regex | Until, frozenset[str]]] = []
     _collect(grammar, frozenset({START}), found)
     yield from found
 
 
 def _collect(
-    grammar: Grammar, before: frozenset[str], found: list[tuple[Json | Regex, frozenset[str]]]
+    grammar: Grammar, before: frozenset[str], found: list[tuple[Json | Regex | Until, frozenset[str]]]
 ) -> frozenset[str]:
     """Adds the JSON values in `grammar` with what may stand before them; gives what may stand behind it."""
     match grammar:
@@ -59,6 +63,7 @@ def _collect(
             found.append((grammar, before))
             return frozenset({""})
         case Until(end):
+            found.append((grammar, before))
             return frozenset({end[-MAX_OPENING:]})
         case Chain(parts):
             for part in parts:

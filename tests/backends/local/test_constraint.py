@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
@@ -96,6 +96,12 @@ def weather(city: str, days: Literal[1, 2, 3] = 1) -> str:
 def add(a: int, b: int) -> int:
     """Adds two numbers."""
     return a + b
+
+
+@tool
+def mail(address: Annotated[str, pydantic.Field(pattern=r"^[a-z.]+@[a-z.]+\.com$")]) -> str:
+    """Writes to an address."""
+    return "sent"
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +240,21 @@ def test_a_call_that_must_be_made_is_made_whole_and_says_that_it_was_cut(random_
     assert "length" in reasons
 
 
+def test_an_argument_that_must_match_a_pattern_is_made_whole(backend: LocalBackend) -> None:
+    for seed in range(3):
+        reply = ask(backend, seed=seed, tools=[mail], tool_choice="required", max_tokens=120)
+        assert reply.tool_calls
+        assert not reply.message.invalid_calls
+        for call in reply.tool_calls:
+            mail.bind(call.arguments)
+
+
+def test_a_value_that_spells_a_control_token_is_read_back(backend: LocalBackend) -> None:
+    values = ("<|im_end|>", "<|im_start|>x")
+    for seed in range(3):
+        assert ask(backend, seed=seed, output=Literal["<|im_end|>", "<|im_start|>x"], max_tokens=40).value in values
+
+
 def test_tools_and_a_type_together(backend: LocalBackend) -> None:
     for seed in range(3):
         reply = ask(backend, seed=seed, tools=[add], output=Person, max_tokens=120)
@@ -249,7 +270,9 @@ def test_chat_and_agent_give_the_value(pocket: LocalBackend) -> None:
     assert isinstance(Agent(pocket, tools=[], output=Color, max_tokens=80).run("Red or blue?").value, Color)
 
 
-@pytest.mark.parametrize("pattern", [r"[0-9]{3}-[a-f]{2}", "yes|no", r"a/b+", "ä{2,3}"])
+@pytest.mark.parametrize(
+    "pattern", [r"[0-9]{3}-[a-f]{2}", "yes|no", r"a/b+", "ä{2,3}", r"https?:\/\/x", r"\\/", "a\nb"]
+)
 def test_a_regular_expression(random_weights: LocalBackend, pattern: str) -> None:
     for seed in range(3):
         reply = ask(random_weights, seed=seed, output=Regex(pattern), max_tokens=40)

@@ -6,16 +6,20 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
 import torch
-from tests.backends.local.conftest import text_tokenizer
+from tests.backends.local.conftest import VOCABULARY, text_tokenizer
 from tests.backends.local.forms import Chance, bfcl, text_of, walk
 from tests.backends.local.test_constraint import TYPES, Invoice, Node, add
+from tokenizers import Tokenizer as BareTokenizer
+from tokenizers import models, trainers
+from transformers import PreTrainedTokenizerFast
 
-from ambidex.errors import InvalidRequest
+from ambidex import Tool
+from ambidex.errors import InvalidRequest, Unsupported
 from ambidex.formats import get
 from ambidex.grammar import Grammar, Json, Lark, Regex, one_of
 from ambidex.output import form, validate
@@ -119,6 +123,65 @@ def test_half_a_character_is_reckoned_with(small: Forms) -> None:
             text, constraint = small.answer(form(TYPES[5]), left, seed)
             validate(text, TYPES[5])
             assert constraint.is_complete
+
+
+def text_with(**held: Any) -> Any:
+    return Annotated[str, pydantic.Field(**held)]
+
+
+class Mail(pydantic.BaseModel):
+    address: str = pydantic.Field(pattern=r"^[\w.]+@[\w.]+\.com$")
+    code: str = pydantic.Field(pattern=r"^[a-z]+-\d{2}$")
+
+
+HELD_TEXTS = (
+    Mail,
+    list[Mail],
+    text_with(pattern="é+"),
+    text_with(pattern="^a|b$"),
+    text_with(pattern="^(.{5})*$"),
+    text_with(pattern='^"[^"]*"x$'),
+    text_with(pattern=r"^[^a]*\\z$"),
+    text_with(pattern="^[a-z.]*x$", min_length=30),
+    text_with(min_length=30),
+    dict[text_with(pattern="^[a-z]{3,}-$"), text_with(pattern="^[a-z]+!$")],  # type: ignore[misc]  # a type, as a value
+    Regex(r"[a-z.]+@[a-z.]+\.com"),
+    Regex("[a-z]+!|b{20}"),
+)
+
+
+@pytest.mark.parametrize("output", HELD_TEXTS, ids=str)
+def test_a_text_with_a_pattern_is_ended_in_time_though_letters_may_follow_for_ever(forms: Forms, output: Any) -> None:
+    fitted = 0
+    for seed, left in enumerate((1, 3, 8, 16, 24, 34, 50, 100)):
+        try:
+            text, constraint = forms.answer(form(output), left, seed)
+        except InvalidRequest:
+            assert not fitted, "what fits into fewer tokens fits into more"
+            continue
+        validate(text, output)
+        if isinstance(output, Regex):
+            assert re.fullmatch(output.pattern, text)
+        assert constraint.is_complete
+        fitted += 1
+    assert fitted >= 2
+
+
+def test_arguments_with_patterns_are_ended_in_every_form_of_a_call(small: Forms) -> None:
+    tool = Tool("mail", "Writes one.", Mail.model_json_schema())
+    for name in ("hermes", "qwen3_coder", "functiongemma", "pythonic"):
+        calls = get(name).call_form([tool]).whole(several=False)
+        shortest = getattr(small.grammars.constraint(calls, 500), "shortest", None)
+        assert shortest is not None, name
+        for seed in range(3):
+            _, constraint = small.answer(calls, shortest + 20, seed)
+            assert constraint.is_complete, name
+
+
+def test_what_cannot_be_ended_in_time_is_refused_however_long_it_is(forms: Forms) -> None:
+    for least in (200, 600, 5000):
+        with pytest.raises(InvalidRequest, match="too few"):
+            forms.grammars.constraint(form(text_with(min_length=least)), 40)
 
 
 def check_tools(forms: Forms, shared: Path, step: int) -> int:
@@ -229,6 +292,55 @@ def test_a_mask_that_is_being_made_is_not_the_fork_s(small: Forms) -> None:
         assert text_of(small.tokenizer, taken) == "ac"
         masked = original.masked(logits)
         assert {text_of(small.tokenizer, [id]) for id in masked.isfinite().nonzero().flatten().tolist()} <= {"a", "b"}
+
+
+# -- tokens
+
+
+def test_values_that_spell_a_control_token_are_texts(small: Forms) -> None:
+    for values in (("<|im_end|>",), ("<|im_end|>", "x"), ("a<|im_start|>b", "<|endoftext|>")):
+        schema = {"enum": list(values)}
+        for seed in range(4):
+            assert json.loads(small.answer(Json(schema), 40, seed)[0]) in values
+        for special in small.tokenizer.special_ids:
+            assert special not in walk(
+                small.grammars.constraint(Json(schema), 40), Chance(1, small.size), 40, frozenset()
+            )
+    assert small.grammars.ids("a<|im_end|>")[-1] == small.tokenizer.special["<|im_end|>"]
+
+
+@pytest.fixture
+def few_characters() -> Forms:
+    """A tokenizer that has letters and spaces alone."""
+    tokenizer = BareTokenizer(models.BPE(unk_token=None))
+    trainer = trainers.BpeTrainer(vocab_size=60, special_tokens=["<|im_end|>"], show_progress=False)
+    tokenizer.train_from_iterator(["no nothing no way int"], trainer)
+    return Forms(Tokenizer(PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")), frozenset({0}))
+
+
+@pytest.mark.parametrize(
+    "output", [Literal["no", "nothing"], int, float, list[str], TYPES[5], Regex("no[0-9]")], ids=str
+)
+def test_what_the_tokens_cannot_write_is_refused(few_characters: Forms, output: Any) -> None:
+    with pytest.raises(Unsupported, match=r"with this model's tokens, which lack .*0123456789"):
+        few_characters.answer(form(output), 40, 0)
+    for grammar in (one_of("no", "nothing"), Regex("no( thing)?")):
+        assert few_characters.answer(grammar, 40, 0)[0].startswith("no")
+
+
+@pytest.mark.parametrize("ends", [frozenset[int](), frozenset({9999}), frozenset({VOCABULARY - 1})])
+def test_without_an_end_token_only_a_choice_can_be_held(ends: frozenset[int]) -> None:
+    forms = Forms(Tokenizer(text_tokenizer()), ends)
+    assert not forms.grammars.hold_all_forms
+    assert forms.answer(one_of("no", "nothing"), 40, 0)[0] in ("no", "nothing")
+    with pytest.raises(Unsupported, match="no end token"):
+        forms.answer(form(int), 40, 0)
+
+
+def test_an_end_token_that_there_is_not_is_passed_over() -> None:
+    forms = Forms(Tokenizer(text_tokenizer()), ENDS | {9999})
+    for grammar in (form(int), one_of("no", "nothing")):
+        assert forms.answer(grammar, 40, 0)[0] == Forms(Tokenizer(text_tokenizer()), ENDS).answer(grammar, 40, 0)[0]
 
 
 # -- choices

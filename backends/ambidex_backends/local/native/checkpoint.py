@@ -31,10 +31,10 @@ class Checkpoint:
         self._open: dict[str, Any] = {}
         self._read = 0
         if (folder / "model.safetensors").is_file():  # before an index, as transformers looks for them
-            self._files = dict.fromkeys(self._file("model.safetensors").keys(), "model.safetensors")
+            self._files: dict[str, str] = dict.fromkeys(self._file("model.safetensors").keys(), "model.safetensors")
         else:
             index = folder / "model.safetensors.index.json"
-            self._files: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"]
+            self._files = json.loads(index.read_text("utf-8"))["weight_map"]
 
     def __contains__(self, name: str) -> bool:
         return self._stored(name) in self._files
