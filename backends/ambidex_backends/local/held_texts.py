@@ -97,11 +97,14 @@ class HeldTexts:
         ids = self._ids_of(so_far)
         if len(ids) < len(so_far) or not _fits(self._matcher(at, None), ids):
             return None
-        limits = range(1 << (len(so_far) + MAX_WAY).bit_length())  # a power of two: most of what is tried is known
-        limit = bisect_left(limits, True, key=lambda limit: _fits(self._matcher(at, limit), ids))
+        too_few, most = 0, 8  # powers of two: much of what is tried was tried before
+        while not _fits(self._matcher(at, most), ids):
+            if most > len(so_far) + MAX_WAY:
+                return None
+            too_few, most = most, 2 * most
+        limit = bisect_left(range(most), True, too_few, key=lambda limit: _fits(self._matcher(at, limit), ids))
         matcher: Matcher = self._matcher(at, limit).deep_copy()
-        if matcher.try_consume_tokens(ids) < len(ids):
-            return None
+        matcher.try_consume_tokens(ids)
         place = OUTSIDE
         for id in ids:
             place = self._closing.place_after(id, place)
