@@ -65,18 +65,18 @@ def bounded(schema: Mapping[str, Any], *, is_part: bool = False) -> dict[str, An
 
 
 def _close(held: dict[str, Any]) -> None:
-    """Exclusive bounds that are less than 1 apart become the next numbers: llguidance forgets that 3 is excluded from
-    what is above 3 and at most 3.75."""
+    """An exclusive bound becomes a number next to it where llguidance forgets that it is exclusive: a whole one, if the
+    other bound is less than 1 further from 0, as in what is above 3 and at most 3.75."""
     numbers = {name: held[name] for pair in _BOUNDS for name in pair[:2] if _is_number(held.get(name))}
     least = max((numbers[name] for name in ("minimum", "exclusiveMinimum") if name in numbers), default=-math.inf)
     most = min((numbers[name] for name in ("maximum", "exclusiveMaximum") if name in numbers), default=math.inf)
-    if most - least >= 1:
+    if most >= least + 1:
         return
-    if least == numbers.get("exclusiveMinimum"):
-        held["minimum"] = math.nextafter(least, math.inf) if least else NEXT_TO_ZERO
+    if least == numbers.get("exclusiveMinimum") and 0 <= least <= MAX_NUMBER and least % 1 == 0:
+        held["minimum"] = least + (4 * math.ulp(least) if least else NEXT_TO_ZERO)  # read with an error of its own
         del held["exclusiveMinimum"]
-    if most == numbers.get("exclusiveMaximum"):
-        held["maximum"] = math.nextafter(most, -math.inf) if most else -NEXT_TO_ZERO
+    if most == numbers.get("exclusiveMaximum") and -MAX_NUMBER <= most <= 0 and most % 1 == 0:
+        held["maximum"] = most - (4 * math.ulp(most) if most else NEXT_TO_ZERO)
         del held["exclusiveMaximum"]
 
 
