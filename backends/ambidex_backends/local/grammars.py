@@ -36,9 +36,6 @@ MAX_TOKEN_BYTES = 512
 _JSON_FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """As `json.dumps` and most chat templates write it; free white space would let a model write nothing else."""
 
-
-_PRINTABLE = [chr(code) for code in range(32, 127)]
-
 _IN_REGEX = {"/": r"\/", "\n": r"\n", "\\\n": r"\n"}
 """What is written otherwise between Lark's slashes."""
 
@@ -112,7 +109,7 @@ class Grammars:
         return ids
 
     def _unwritable(self, what: str) -> Unsupported:
-        missing = "".join(each for each in _PRINTABLE if self._bytes(self._inside(each)) != each.encode())
+        missing = "".join(each for each in map(chr, range(32, 127)) if self._bytes(self._inside(each)) != each.encode())
         return Unsupported(
             f"{what}{f', which lack {missing}' if missing else ''}. Ask for another form, or use another model.",
             param="output",
@@ -172,8 +169,8 @@ class Grammars:
         """A matcher, maybe with an error. `limit`: characters that a text may have which is all of the grammar."""
         import llguidance
 
-        written = lark(grammar, self._tokenizer.plain.control, limit)
-        return llguidance.LLMatcher(self._shared().guided, llguidance.LLMatcher.grammar_from_lark(written), log_level=0)
+        written = llguidance.LLMatcher.grammar_from_lark(lark(grammar, self._tokenizer.plain.control, limit))
+        return llguidance.LLMatcher(self._shared().guided, written, log_level=0)
 
     @cached_property
     def _vocabulary_for_forms(self) -> VocabularyForForms:
@@ -255,10 +252,8 @@ class _Vocabulary:
 
 
 def lark(grammar: Grammar, control: Mapping[str, int], limit: int | None = None) -> str:
-    """A grammar in llguidance's Lark; `control` are the control tokens by their spelling. Raises `Unsupported`.
-
-    limit  characters that a text may have, where the grammar is that of a text alone
-    """
+    """A grammar in llguidance's Lark; `control` are the control tokens by their spelling, `limit` the characters that a
+    text may have which is all of the grammar. Raises `Unsupported`."""
     return _Lark(control, limit).write(grammar)
 
 
