@@ -5,14 +5,15 @@
     python examples/base_model.py RUN_DIR/pretrained "The weather"   # Pocket before it learnt to chat (pocket/make.py)
 
 A raw prompt goes to the model as it is, without a chat template: this is how base models are used, which were trained
-to continue text and not to chat. The first stage of Pocket's training gives such a model: it goes on with any text, and
-only the second stage teaches it to take its turn and to stop.
+to continue text and not to chat. Pocket's pretraining gives such a model. It has read nothing but dialogues, every
+token of them: whatever it is given, it goes on in the manner of a dialogue, and says little that is right. Fine-tuning
+then makes it the one who answers.
 """
 
+import argparse
 import math
-import sys
 
-from ambidex import Greedy, Request, Special, collect, connect
+from ambidex import AmbidexError, Greedy, Request, Special, collect, connect
 
 STEPS = 20
 CANDIDATES = 5
@@ -26,9 +27,8 @@ CONVERSATION: list[str | int | Special] = [
 ]
 
 
-def main() -> None:
-    folder = sys.argv[1] if len(sys.argv) > 1 else "pocket"
-    prompt = [sys.argv[2]] if len(sys.argv) > 2 else CONVERSATION
+def main(folder: str, text: str | None) -> None:
+    prompt = [text] if text is not None else CONVERSATION
     start = "".join(part.text if isinstance(part, Special) else str(part) for part in prompt)
     print(start)
     written = [*prompt]
@@ -56,4 +56,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="pocket", help="a model folder; by default the model in the box")
+    parser.add_argument("text", nargs="?", help="what to go on from; by default a question to a chat model")
+    options = parser.parse_args()
+    try:
+        main(options.model, options.text)
+    except AmbidexError as error:
+        parser.error(str(error))

@@ -18,9 +18,29 @@ Points = list[tuple[float, float]]
 
 
 def read_log(path: Path) -> Points:
-    """(millions of tokens, loss) for every line of a log; of lines written twice the last one counts."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(line["tokens"] / 1e6, line["loss"]) for line in {line["step"]: line for line in lines}.values()]
+    """(millions of tokens, loss in nats) for every line of a log; of lines written twice the last one counts.
+
+    :raises ValueError: if ``path`` is not there, or holds no lines of a training.
+    """
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        points = [(line["tokens"] / 1e6, line["loss"]) for line in {line["step"]: line for line in lines}.values()]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no log of a training: {error!r}") from error
+    if not points or min(loss for _, loss in points) <= 0:
+        raise ValueError(f"{path} holds no losses above 0")
+    return points
+
+
+def named_log(text: str) -> tuple[str, Points]:
+    """``NAME=FILE``, an argument of the command, as the name and what the file holds."""
+    name, sign, file = text.rpartition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FILE")
+    try:
+        return name, read_log(Path(file))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def draw(curves: dict[str, Points]) -> str:
@@ -60,11 +80,14 @@ def draw(curves: dict[str, Points]) -> str:
 def main() -> None:
     """Draw the curves of some logs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("log", nargs="+", help="NAME=FILE, in the order in which the runs followed each other")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "loss.svg")
+    add = parser.add_argument
+    add("log", nargs="+", type=named_log, help="NAME=FILE, in the order in which the runs followed each other")
+    add("--out", type=Path, required=True, help="the picture, an SVG file")
     options = parser.parse_args()
-    logs = dict(pair.rsplit("=", 1) for pair in options.log)
-    options.out.write_text(draw({name: read_log(Path(file)) for name, file in logs.items()}), encoding="utf-8")
+    curves = dict(options.log)
+    if len(curves) < len(options.log):
+        parser.error("two logs have one name")
+    options.out.write_text(draw(curves), encoding="utf-8")
 
 
 if __name__ == "__main__":

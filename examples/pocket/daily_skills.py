@@ -6,7 +6,8 @@ for wine. Only the description says so, and it has to be read.
 
 from __future__ import annotations
 
-from .skills import PLACE_FOLLOW, Skill, skill
+from .skill import Skill, skill
+from .skills import PLACE_FOLLOW
 
 OK = "ok|done|true"
 

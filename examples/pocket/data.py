@@ -12,6 +12,7 @@ import json
 import random
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from . import skills
 from . import words as w
@@ -32,7 +33,7 @@ from .procedural import (
     procedural,
 )
 from .rivals import alike, rivals, same, twins
-from .skills import Skill
+from .skill import Skill
 from .work_skills import WORK
 
 # ---------------------------------------------------------------------------------------------------- small talk
@@ -296,6 +297,14 @@ def answer_value(words: w.Words, spoken: str) -> str:
     )
 
 
+KINDS = ("call", "two calls", "two tools", "missing", "no tool", "talk")  # what a turn is about
+
+
+def listed(tools: list[Tool]) -> list[dict[str, Any]]:
+    """The tools as a chat template takes them."""
+    return [{"type": "function", "function": tool.function} for tool in tools]
+
+
 def converse(
     words: w.Words,
     pool: list[Skill],
@@ -312,12 +321,11 @@ def converse(
     With ``short`` nobody answers when Pocket asks for something.
     """
     rng = words.rng
-    kinds = ["call", "two calls", "two tools", "missing", "no tool", "talk"]
     last: tuple[Tool, Request] | None = None
     user_name = re.search(r"The user's name is ([^.]+)\.", system or "")
     known = user_name.group(1) if user_name else None
     for turn in range(turns):
-        kind = first if turn == 0 else rng.choices(kinds, (42, 6, 6, 6, 9, 18))[0]
+        kind = first if turn == 0 else rng.choices(KINDS, (42, 6, 6, 6, 9, 18))[0]
         if not tools and kind not in ("talk", "no tool"):
             kind = "talk"
         if turn and last and last[1].answer.startswith("That did not work") and rng.random() < 0.3:
@@ -400,8 +408,7 @@ def dialogue(
     rng = words.rng
     system, own_name = system_prompt(words)
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    kinds = ["call", "two calls", "two tools", "missing", "no tool", "talk"]
-    first = skill_name or rng.choices(kinds, (50, 8, 7, 9, 10, 16))[0]
+    first = skill_name or rng.choices(KINDS, (50, 8, 7, 9, 10, 16))[0]
     with_tools = first != "talk" or rng.random() < 0.45
     if first == "no tool" and rng.random() < 0.15:
         with_tools = False
@@ -420,7 +427,7 @@ def dialogue(
     converse(words, pool, messages, tools, system, own_name, first, turns, bool(skill_name))
     return {
         "messages": messages,
-        "tools": [{"type": "function", "function": t.function} for t in tools],
+        "tools": listed(tools),
         "skill": first,
     }
 
@@ -435,12 +442,11 @@ def family(words: w.Words, pool: list[Skill]) -> list[Dialogue]:
     system, own_name = system_prompt(words)
     bare = rng.random() < 0.07
     tools = [] if bare else offer(words, pool, rng.choices((1, 2, 3, 4), (14, 24, 22, 40))[0], 0.7)
-    offered = [{"type": "function", "function": t.function} for t in tools]
+    offered = listed(tools)
     dialogues: list[Dialogue] = []
     for _ in range(rng.randint(4, 8) if tools else rng.randint(2, 6)):
-        kinds = ("call", "two calls", "two tools", "missing", "no tool", "talk")
         shares = (38, 8, 18 if len(tools) > 1 else 0, 14, 18, 4) if tools else (0, 0, 0, 0, 15, 85)
-        kind = rng.choices(kinds, shares)[0]
+        kind = rng.choices(KINDS, shares)[0]
         messages: list[Message] = [{"role": "system", "content": system}] if system else []
         turns = rng.choices((1, 2, 3), (74, 21, 5))[0]
         converse(words, pool, messages, tools, system, own_name, kind, turns, False)
@@ -557,6 +563,6 @@ def follow_dialogue(words: w.Words, pool: list[Skill]) -> Dialogue:
             act(messages, [(tool, again)])
             return {
                 "messages": messages,
-                "tools": [{"type": "function", "function": t.function} for t in tools],
+                "tools": listed(tools),
                 "skill": "follow",
             }

@@ -3,7 +3,12 @@
 A family (``data.py``) is a common beginning, its system message with the tools, and several dialogues that go on from
 it. In a row the beginning stands once and the dialogues stand after it, side by side; ``branch`` says which one a token
 belongs to (0: the beginning), ``position`` counts as if every dialogue stood alone. A row holds several families;
-``family`` tells them apart. What a token may see follows from these numbers (``model.py``).
+``family`` tells them apart. What a token may see follows from these numbers (``model.py``). So a family with two dialogues
+becomes::
+
+    ids       <system and tools> <first dialogue> <second dialogue>
+    branch     0 0 0 0 0 0 0 0    1 1 1 1 1 1      2 2 2 2 2 2 2
+    position   0 1 2 3 4 5 6 7    8 9 10 ...       8 9 10 ...
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from .offered import Dialogue
 from .tokenizer import END, END_OF_TEXT, START
 
 Array = npt.NDArray[np.int16]
+LENGTH = 384  # of a row. Attention costs the square of it; one dialogue in fifty is longer with its tools, and left out
 
 
 def render(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue) -> str:
@@ -33,7 +39,7 @@ def assistant_mask(ids: Array, start: int, end: int, assistant: int) -> npt.NDAr
     for begin in np.flatnonzero(ids == start):
         if ids[begin + 1] == assistant:
             stop = ends[np.searchsorted(ends, begin)]
-            mask[begin + 3 : stop + 1] = True  # skip <|im_start|>, "assistant" and the newline
+            mask[begin + 3 : stop + 1] = True  # skip <|im_start|>, "assistant" (one token: Encoder) and the newline
     return mask
 
 
@@ -51,12 +57,17 @@ class Piece:
 
 
 class Encoder:
-    """Encodes families into pieces of at most ``length`` tokens."""
+    """Encodes families into pieces of at most ``length`` tokens. With ``everything`` every token is wanted.
+
+    :raises ValueError: if the tokenizer has no token of its own for "assistant", by which its turns are found.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, length: int, *, everything: bool = False) -> None:
         self.tokenizer, self.length, self.everything = tokenizer, length, everything
         self.start, self.end = (tokenizer.get_vocab()[token] for token in (START, END))
-        self.assistant = tokenizer.encode("assistant")[0]
+        self.assistant, *rest = tokenizer.encode("assistant")
+        if rest:
+            raise ValueError('the tokenizer cuts "assistant" in pieces; it has to be trained on more dialogues.')
 
     def encode(self, texts: list[str]) -> list[Array]:
         """Token ids of ``texts``."""
@@ -94,6 +105,8 @@ class Encoder:
         """Dialogues side by side after their common beginning."""
         parts = [beginning, *dialogues]
         starts = [0, *(len(beginning) for _ in dialogues)]
+        # With everything, the first token of a beginning is learnt from what happens to stand before it in the row. That is
+        # one wanted token in 140, and none while fine-tuning; it stays, since the weights in the box were made so.
         masks = [np.zeros(len(beginning), dtype=np.bool_) | self.everything]
         for ids in dialogues:
             mask = (
@@ -126,7 +139,8 @@ class Rows:
 
 
 def pack(pieces: Iterable[Piece], length: int, pad: int) -> Rows:
-    """Put pieces into as few rows of ``length`` tokens as a simple rule can: longest first, into the fullest row."""
+    """Put pieces into as few rows of ``length`` tokens as a simple rule can: longest first, into the fullest row that
+    has room (best-fit decreasing). What is left of a row is filled with ``pad``."""
     free: list[list[int]] = [[] for _ in range(length + 1)]  # rows by the room they have left
     rows: list[list[Piece]] = []
     for piece in sorted(pieces, key=len, reverse=True):

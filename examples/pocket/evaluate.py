@@ -26,13 +26,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ambidex import Agent, AmbidexError, Backend, Greedy, Request, Tool, collect, connect
 from ambidex.messages import from_openai
 
+from .export import SHIPPED
 from .grading import Case, Reply, cases, parse_calls, right, right_tools, valid
 from .offered import Message
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 160  # tokens of a reply
-ROWS = {"right tool": "calls", "exact arguments": "calls", "right answer from the result": "answers",
-        "refuses when no tool fits": "no tool fits", "asks for what is missing": "asks for what is missing"}  # fmt: skip
 
 
 def free_replies(
@@ -203,8 +202,11 @@ def run_tasks(title: str, backend: Backend, tasks: list[dict[str, Any]]) -> dict
     return solved
 
 
-def evaluate(folder: str, per_skill: int = 100, held: bool = True) -> dict[str, Any]:
-    """Run and print everything; the report holds what was printed."""
+def evaluate(folder: str, per_skill: int = 100, held: bool = True, talk_before: int = 0) -> dict[str, Any]:
+    """Run and print everything; the report holds what was printed.
+
+    :raises AmbidexError: if ``folder`` cannot be loaded.
+    """
     backend = connect(f"local:{folder}", device="cpu")
     readers = json.loads((HERE / "reader_tries.json").read_text(encoding="utf-8"))
     tasks = json.loads((HERE / "evaluation_tasks.json").read_text(encoding="utf-8"))
@@ -213,8 +215,8 @@ def evaluate(folder: str, per_skill: int = 100, held: bool = True) -> dict[str, 
         these = [as_task(one) for one in readers if one["round"] == number]
         tried |= run_tasks(f"Readers' own tools, round {number}", backend, these)
     report: dict[str, Any] = {"readers": tried, "tasks": run_tasks("Tasks", backend, tasks)}
-    todo = list(cases(per_skill)) if per_skill else []
-    weights = HERE.parents[1] / "backends/ambidex_backends/local/pocket" if folder == "pocket" else Path(folder)
+    todo = list(cases(per_skill, talk_before)) if per_skill else []
+    weights = SHIPPED if folder == "pocket" else Path(folder)
     parts: list[tuple[str, Sequence[Case], list[Reply]]] = []
     if todo:
         parts.append(("free", todo, free_replies(str(weights), [(case.messages, case.tools) for case in todo])))
@@ -241,11 +243,19 @@ def main() -> None:
         "--per-skill", type=int, default=100, help="dialogues of each of the eleven skills; 0: tasks only"
     )
     parser.add_argument("--free-only", action="store_true", help="leave out what the package holds to schemas")
+    parser.add_argument(
+        "--talk-before", type=int, default=0, help="so many turns of small talk before each dialogue: longer prompts"
+    )
     parser.add_argument("--report", type=Path, help="JSON file for scores and failures")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if options.report and not options.report.parent.is_dir():  # better now than after minutes of evaluation
+        parser.error(f"--report: there is no folder {options.report.parent}")
     torch.set_num_threads(options.threads)
-    report = evaluate(options.model, options.per_skill, not options.free_only)
+    try:
+        report = evaluate(options.model, options.per_skill, not options.free_only, options.talk_before)
+    except AmbidexError as error:
+        parser.error(str(error))
     if options.report:
         options.report.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -16,23 +16,26 @@ import torch
 from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from .dataset import LENGTH
 from .model import llama_config
-from .tokenizer import CONTEXT, END, END_OF_TEXT
+from .tokenizer import CONTEXT, END, END_OF_TEXT, TEMPLATE
 from .train import load_model
 
-HERE = Path(__file__).resolve().parent
-SHIPPED = HERE.parents[1] / "backends/ambidex_backends/local/pocket"
+SHIPPED = Path(__file__).resolve().parents[2] / "backends/ambidex_backends/local/pocket"
 
 
 def export(tokenizer_folder: Path, checkpoint: Path, out: Path, kind: str = "average") -> None:
-    """Export ``checkpoint``, its averaged weights or with ``kind`` "weights" its last ones, into ``out``."""
+    """Export ``checkpoint``, its averaged weights or with ``kind`` "weights" its last ones, into ``out``.
+
+    :raises ValueError: if ``checkpoint`` holds another model.
+    """
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
-    tokenizer.chat_template = (HERE / "chat_template.jinja").read_text(encoding="utf-8")
+    tokenizer.chat_template = TEMPLATE.read_text(encoding="utf-8")
     model = load_model(checkpoint, kind)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out)
     end, pad = (tokenizer.get_vocab()[token] for token in (END, END_OF_TEXT))
-    config = llama_config(model.shape, CONTEXT, end, pad)
+    config = llama_config(model.shape, CONTEXT, LENGTH, end, pad)
     config.architectures = ["LlamaForCausalLM"]
     config.save_pretrained(out)
     GenerationConfig(
@@ -56,6 +59,8 @@ def main() -> None:
     options = parser.parse_args()
     made = options.run / "tokenizer"  # missing where a run went on from the model in the box
     checkpoint = options.run / options.stage / "checkpoint.safetensors"
+    if not checkpoint.is_file():
+        parser.error(f"{checkpoint} is not there: --run is the folder that was given as --out to examples.pocket.make")
     export(made if made.is_dir() else SHIPPED, checkpoint, options.out, options.kind)
 
 

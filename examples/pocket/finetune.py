@@ -12,13 +12,12 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from .data import training_families
-from .dataset import Encoder, Rows, pack
+from .dataset import LENGTH, Encoder, Rows, pack
 from .model import Pocket
 from .tokenizer import letter_pieces
 from .train import Recipe, train
 
 SEED = 21
-LENGTH = 384
 FAMILIES = 2000  # in one shard
 
 

@@ -12,12 +12,12 @@ import re
 from dataclasses import dataclass, replace
 
 from . import words as w
-from .skills import Skill, skill
+from .skill import Skill, skill
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One tool with open words. The texts are those of :func:`skills.skill`."""
+    """One tool with open words. The texts are those of :func:`skill.skill`."""
 
     names: str
     about: str

@@ -3,13 +3,16 @@
 * A call is right when names and arguments of all calls are exactly those expected; *valid*, when it names an offered
   tool and its arguments fit the tool's schema, whether or not they are what the user wanted.
 * An answer is right when it is the expected sentence (small talk, questions, refusals) or, after a tool's result, when
-  it contains every value of the result ("did not work" for an error).
+  every value of the result that the expected sentence mentions stands in it somewhere ("did not work" for an error), in
+  small or capital letters; after yes or no, when it begins as the expected one. So the wording is free, and an answer that says more than it
+  should may pass.
 * Every turn has to stop by itself as well.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +21,9 @@ from typing import Any
 from ambidex import Tool
 from ambidex.errors import ToolArgumentsInvalid
 
-from .data import evaluation_dialogues
+from .data import evaluation_dialogues, small_talk
 from .offered import NOTHING, Message
+from .words import Words
 
 CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 Call = dict[str, Any]
@@ -74,13 +78,29 @@ class Case:
         return next((str(m["content"]) for m in reversed(self.messages) if m["role"] == "user"), "")
 
 
-def cases(per_skill: int) -> Iterator[Case]:
-    """The turns of the held-out dialogues. Of follow-ups only the second question counts."""
-    for dialogue in evaluation_dialogues(per_skill):
+def cases(per_skill: int, talk_before: int = 0) -> Iterator[Case]:
+    """The turns of the held-out dialogues. Of follow-ups only the second question counts.
+
+    With ``talk_before`` so many turns of small talk stand between the system message and the dialogue.
+    """
+    for number, dialogue in enumerate(evaluation_dialogues(per_skill)):
         messages = dialogue["messages"]
+        system = messages[:1] if messages[0]["role"] == "system" else []
+        talk = small_talk_before(random.Random(number), talk_before)
         for index, message in enumerate(messages):
             if message["role"] == "assistant" and not (dialogue["skill"] == "follow-up" and index < 4):
-                yield Case(dialogue["skill"], messages[:index], dialogue["tools"], message)
+                before = [*system, *talk, *messages[len(system) : index]]
+                yield Case(dialogue["skill"], before, dialogue["tools"], message)
+
+
+def small_talk_before(rng: random.Random, turns: int) -> list[Message]:
+    """So many turns of small talk, as in training."""
+    said = [small_talk(Words(rng)) for _ in range(turns)]
+    return [
+        message
+        for user, assistant in said
+        for message in ({"role": "user", "content": user}, {"role": "assistant", "content": assistant})
+    ]
 
 
 def parse_calls(text: str) -> list[Call] | None:

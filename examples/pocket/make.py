@@ -1,10 +1,11 @@
-"""Make Pocket with one command, or a better one from the model in the box.
+"""Make Pocket with one command, or go on from the model in the box.
 
     python -m examples.pocket.make --out RUN_DIR             # from nothing
     python -m examples.pocket.make --out RUN_DIR --go-on     # from the weights that come with the package
 
-Stages: train the tokenizer, pretrain, fine-tune, export, evaluate; with ``--go-on`` the first two are left out. Finished
-stages are skipped and a stopped one is continued, so the same command can simply be run again, also with more tokens.
+Stages: train the tokenizer, pretrain, fine-tune, export, evaluate; with ``--go-on`` the first two are left out. The same
+command again goes on where a run has stopped, and repeats export and evaluation. A run may get more or fewer ``--tokens``
+than it began with while its rate is still flat: afterwards the rate would rise again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -27,17 +29,40 @@ from .pretrain import pretrain
 from .tokenizer import train_tokenizer
 from .train import Recipe, load_model, weights_of
 
-TEMPLATE = Path(__file__).resolve().parent / "chat_template.jinja"
+KEPT = ("go_on", "layers", "pretrain_tokens", "tokenizer_dialogues", "seed", "rate", "decay")  # through all of a run
 
 
 def make_tokenizer(folder: Path, dialogues: int) -> PreTrainedTokenizerFast:
-    """Train the tokenizer once, on the text of so many training dialogues."""
+    """Train the tokenizer once, on the text of so many training dialogues, which are written down by the chat template;
+    an untrained tokenizer is enough to hold that."""
     if not (folder / "tokenizer.json").exists():
-        blank = train_tokenizer([], TEMPLATE)
+        blank = train_tokenizer([])
         texts = [render(blank, dialogue) for dialogue in islice(training_dialogues(1), dialogues)]
-        train_tokenizer(texts, TEMPLATE).save_pretrained(folder)
+        train_tokenizer(texts).save_pretrained(folder)
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     return tokenizer
+
+
+def count(text: str) -> int:
+    """A whole number above 0, for an option."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A number above 0, for an option."""
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return number
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1, for an option."""
+    if positive(text) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is above 1")
+    return float(text)
 
 
 def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -45,22 +70,43 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for checkpoints, logs and the finished model")
     add("--go-on", action="store_true", help="start from the model in the box instead of from nothing")
-    add("--tokens", type=int, default=60_000_000, help="of fine-tuning")
-    add("--minutes", type=float, default=float("inf"), help="of fine-tuning, if they are over before the tokens")
-    add("--rate", type=float, default=1.5e-3, help="of fine-tuning, before it falls")
-    add("--decay", type=float, default=0.6, help="share of the fine-tuning in which the rate falls")
+    add("--tokens", type=count, default=60_000_000, help="of fine-tuning")
+    add("--minutes", type=positive, default=float("inf"), help="of fine-tuning, if they are over before the tokens")
+    add("--rate", type=positive, default=1.5e-3, help="of fine-tuning, before it falls")
+    add("--decay", type=share, default=0.6, help="share of the fine-tuning in which the rate falls")
     add("--seed", type=int, default=SEED, help="another one for every time you go on: other dialogues")
-    add("--pretrain-tokens", type=int, default=3_000_000)
-    add("--tokenizer-dialogues", type=int, default=12_000)
-    add("--layers", type=int, help="8 from nothing; with --go-on those of the model in the box, or more of them")
+    add("--pretrain-tokens", type=count, default=3_000_000)
+    add("--tokenizer-dialogues", type=count, default=12_000)
+    add("--layers", type=count, help="8 from nothing; with --go-on those of the model in the box, or more of them")
     add("--per-skill", type=int, default=100, help="held-out dialogues of each skill in the evaluation; 0: tasks only")
     add("--eager", action="store_true", help="do not compile the model: slower, but no C++ compiler is needed")
-    add("--threads", type=int, default=2)
+    add("--threads", type=count, default=2)
     return parser.parse_args()
 
 
+def keep(options: argparse.Namespace, file: Path) -> None:
+    """Write what makes a run what it is into ``file``, or see that the run which began there was the same.
+
+    :raises SystemExit: if it was another one.
+    """
+    now: dict[str, Any] = {name: getattr(options, name) for name in KEPT}
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else now
+    other = [
+        f"--{name.replace('_', '-')} was {before.get(name)}, is {now[name]}"
+        for name in KEPT
+        if before.get(name) != now[name]
+    ]
+    if other:
+        raise SystemExit(f"{file.parent} holds another run ({'; '.join(other)}): give its options, or another --out.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+
+
 def begin(options: argparse.Namespace, vocabulary: int, checkpoint: Path) -> Pocket:
-    """The model to train: that of ``checkpoint`` if a run has stopped there, else the one in the box or a new one."""
+    """The model to train: that of ``checkpoint`` if a run has stopped there, else the one in the box or a new one.
+
+    :raises SystemExit: if the model in the box cannot get as many layers as are asked for.
+    """
     if checkpoint.exists():
         return load_model(checkpoint, "weights")
     if not options.go_on:
@@ -82,6 +128,7 @@ def main() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a module's property
     out: Path = options.out
     base, tuned = (out / stage / "checkpoint.safetensors" for stage in ("pretrain", "finetune"))
+    keep(options, out / "run.json")
 
     words = SHIPPED if options.go_on else out / "tokenizer"
     tokenizer = make_tokenizer(words, options.tokenizer_dialogues)

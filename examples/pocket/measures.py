@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from . import words as w
-from .skills import Skill, skill
+from .skill import Skill, skill
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .skills import PLACE_FOLLOW, skill
+from .skill import skill
+from .skills import PLACE_FOLLOW
 
 MORE = [
     skill(

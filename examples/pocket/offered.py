@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from . import words as w
-from .skills import Skill
+from .skill import Skill
 
 Message = dict[str, Any]
 Dialogue = dict[str, Any]
@@ -212,7 +211,7 @@ def fill(words: w.Words, text: str, spoken: dict[str, str]) -> str:
 # ---------------------------------------------------------------------------------------------------- tools
 
 
-def schema_of(rng: random.Random, kind: str) -> dict[str, Any]:
+def schema_of(kind: str) -> dict[str, Any]:
     """The JSON schema of a parameter."""
     name, _, rest = kind.partition(":")
     if name in ("N", "money"):
@@ -239,7 +238,6 @@ class Request:
     spoken: dict[str, str]
     result: str = ""
     answer: str = ""
-    values: tuple[str, ...] = ()
     open_end: bool = False  # the words end with a text without quotes: what is put after it would belong to it
     value_first: bool = False  # the words begin with a value: the first letter has to stay as it is
 
@@ -277,7 +275,7 @@ class Tool:
             if spelling in properties:
                 spelling = slot
             self.kinds[slot], self.spelling[slot] = kind, spelling
-            properties[spelling] = schema_of(rng, kind)
+            properties[spelling] = schema_of(kind)
             if required:
                 self.required.append(slot)
         about = rng.choice(source.about)
@@ -389,12 +387,11 @@ class Tool:
             request.result = [f"Error: {message}", f"error: {message}", json.dumps({"error": message}, ensure_ascii=False),
                               f"{rng.choice(('ValueError', 'KeyError', 'RuntimeError', 'Exception', 'TimeoutError'))}: {message}",
                               f"Error: {message}", f"failed: {message}"][shape]  # fmt: skip
-            request.answer, request.values = f"That did not work: {message}.", ("did not work",)
+            request.answer = f"That did not work: {message}."
             return request
         if draw < 0.13:
             request.result = rng.choice(["None", "null", "[]", ""] if not action else ["None", "null"])
             request.answer = "Done." if action else NOTHING
-            request.values = (request.answer.rstrip("."),)
             return request
         if draw < 0.23:
             pairs: dict[str, Any] = {}
@@ -407,7 +404,6 @@ class Tool:
             text = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
             request.result = json.dumps(pairs, ensure_ascii=False)
             request.answer = ("Done. " if action else "") + text[0].upper() + text[1:] + "."
-            request.values = tuple(str(v) for v in said.values())
             return request
         if draw < 0.31 and not action:
             request.result = json.dumps(
@@ -415,7 +411,7 @@ class Tool:
             )
         elif draw < 0.36 and action:
             request.result = rng.choice(['{"status": "ok"}', '{"ok": true}', '{"result": "ok"}', '{"success": true}'])
-            request.answer, request.values = "Done.", ("Done",)
+            request.answer = "Done."
             return request
         else:
             request.result = str(result)
@@ -433,7 +429,6 @@ class Tool:
             yes = said_result.lower() in ("yes", "true")
             answer = source.answer.replace("{YES}", "Yes, " if yes else "No, ").replace("{NOT}", "" if yes else " not")
             request.answer = fill(words, answer, request.spoken)
-            request.values = (request.answer[:3],)
             return request
         elif sentence:
             request.answer = said_result
@@ -445,7 +440,6 @@ class Tool:
             request.answer = answer if source.answer.startswith("{") else answer[0].upper() + answer[1:]
             if said_result.endswith(".") and request.answer.endswith(".."):
                 request.answer = request.answer[:-1]
-        request.values = ("Done",) if request.answer == "Done." else (said_result.rstrip("."),)
         return request
 
 

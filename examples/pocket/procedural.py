@@ -8,7 +8,7 @@ from . import skills
 from . import words as w
 from .frames import FRAMES, frame_skill
 from .more_frames import MORE_FRAMES
-from .skills import Skill, skill
+from .skill import Skill, skill
 from .words import names_of
 
 # Everyday questions for some properties.
@@ -66,7 +66,7 @@ def lookup_skill(words: w.Words, attribute: str | None = None, thing: str | None
          "${decimal}", "{decimal} EUR", "between {int:2:9} and {int:10:99}", "about {number}", "the {adjective} {noun}", "-{int:1:99}",
          "{sky_adjective}, {int:0:35} degrees", "{adjective}, {adjective} and {adjective}", "{Name} and {Name}"]
     )  # fmt: skip
-    params, extras, tail = f"x|{key} = {kind}", {}, ""
+    params, extras, tail = f"{key} = {kind}", {}, ""
     if rng.random() < 0.15:
         params += "; year?|y? = int:1900:2030"
         extras = {"year": "in {year}"}
@@ -82,7 +82,6 @@ def lookup_skill(words: w.Words, attribute: str | None = None, thing: str | None
             params += f"; {spelling} = {second}"
             tail = " " + phrase
             asks = "|".join(ask.rstrip(".?") + tail + (ask[-1] if ask[-1] in ".?" else "") for ask in asks.split("|"))
-    params = params.replace("x|", "", 1)
     slot = key.split("|", 1)[0]
     text = asks.replace("{x}", "{" + slot + "}")
     missing = f"Tell me the {a} of the {e}{tail}.|I need the {a} of {an} {e}{tail}.|What is the {a} of the {e}{tail}?"
@@ -223,7 +222,7 @@ def number_skill(words: w.Words) -> Skill:
     v = words.rng.choice([words.made_up(1, 2), words.of(w.VERBS)])
     names = f"{v} {v}_numbers {v}_two {v}"
     about = f"{v.capitalize()} two numbers.|{v.capitalize()}s the first number with the second.|{v.capitalize()} a number and another number."
-    params = "a|x|first|left|m|p = {N}; b|y|second|right|n|q = {N}".replace("{N}", "N")
+    params = "a|x|first|left|m|p = N; b|y|second|right|n|q = N"
     asks = (
         f"{v.capitalize()} {{a}} and {{b}}.|What do you get if you {v} {{a}} and {{b}}?|Please {v} {{a}} and {{b}}.|{v} {{a}} and {{b}}|"
         f"Can you {v} {{a}} with {{b}}?|{v.capitalize()} the numbers {{a}} and {{b}}."

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from .measures import same_quantity
-from .skills import Skill
+from .skill import Skill
 
 # Tools that do much the same. Where one is missing, another one might do: what a user says that no tool fits is no
 # request for a rival. In training rivals are often offered together, for the words of a request tell them apart; in the

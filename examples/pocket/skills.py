@@ -1,64 +1,11 @@
 """Hand-written everyday tools: how they are called, described, asked for and answered.
 
-Each ``Skill`` is one tool in many spellings. ``{city}``-like slots in requests are filled with values that also become
-the arguments; ``{int:0:35}``-like slots in results are drawn afresh; ``{R}`` in an answer is the tool's result.
 The skills in ``HELD_OUT`` never occur in training; they measure whether Pocket uses tools that it has never seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class Skill:
-    """One tool family. ``params`` maps a slot to ``(parameter names, kind, required)``."""
-
-    names: list[str]
-    about: list[str]
-    params: dict[str, tuple[list[str], str, bool]]
-    asks: list[str]
-    results: list[str]
-    answer: str
-    missing: dict[str, list[str]] = field(default_factory=dict)
-    follow: list[str] = field(default_factory=list)
-    extras: dict[str, list[str]] = field(default_factory=dict)
-    parts: tuple[str, ...] = ()  # ("lookup", attribute, thing) or ("action", verb, thing)
-    kind: str = ""  # two tools of one kind could serve the same requests
-    rivals: tuple[str, ...] = ()  # first names of other tools that could
-
-
-def skill(
-    names: str,
-    about: str,
-    params: str,
-    asks: str,
-    results: str,
-    answer: str,
-    missing: dict[str, str] | None = None,
-    follow: str = "",
-    extras: dict[str, str] | None = None,
-) -> Skill:
-    """Build a ``Skill`` from compact text: alternatives are separated by ``|``, parameters by ``;``."""
-    table: dict[str, tuple[list[str], str, bool]] = {}
-    for part in filter(None, (p.strip() for p in params.split(";"))):
-        left, kind = part.split("=", 1)
-        spellings = left.strip().split("|")
-        required = not spellings[0].endswith("?")
-        spellings = [s.rstrip("?") for s in spellings]
-        table[spellings[0]] = (spellings, kind.strip(), required)
-    return Skill(
-        names.split(),
-        about.split("|"),
-        table,
-        asks.split("|"),
-        results.split("|"),
-        answer,
-        {k: v.split("|") for k, v in (missing or {}).items()},
-        follow.split("|") if follow else [],
-        {k: v.split("|") for k, v in (extras or {}).items()},
-    )
-
+from .skill import skill
 
 PLACE_FOLLOW = "And in {city}?|What about {city}?|And {city}?|How about {city}?|And for {city}?|and in {city}"
 

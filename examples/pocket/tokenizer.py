@@ -1,4 +1,7 @@
-"""Stage 1: a byte-level BPE tokenizer trained on the generated dialogues.
+"""Stage 1: a byte-level BPE tokenizer (Sennrich and others 2016) trained on the generated dialogues.
+
+BPE begins with single bytes and joins the most frequent pair of neighbours into a new token, again and again, until the
+vocabulary is full: frequent words are one token, rare ones several, and any text can be written.
 
 A small model copies a name from the user's words into a tool call by repeating token ids. That only works when the
 name has the *same* ids in both places, so the text is cut before BPE into pieces that do not depend on what stands
@@ -14,9 +17,11 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-CONTEXT = 1024
+CONTEXT = 1024  # positions that the model takes; it is trained on rows of 384 (dataset.py) and stretched (model.py)
 VOCABULARY = 2304
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+TEMPLATE = Path(__file__).resolve().parent / "chat_template.jinja"
+# Ordinary tokens and not control tokens: a parser, and a reader of streamed text, has to see them.
 MARKS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<tools>", "</tools>")
 
 PIECES = "|".join(
@@ -44,7 +49,7 @@ PIECES = "|".join(
 )
 
 
-def train_tokenizer(texts: Iterable[str], template: Path) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Train the tokenizer on ``texts`` and attach the chat template."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
@@ -69,7 +74,7 @@ def train_tokenizer(texts: Iterable[str], template: Path) -> PreTrainedTokenizer
         pad_token=END_OF_TEXT,
         model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,
-        chat_template=template.read_text(encoding="utf-8"),
+        chat_template=TEMPLATE.read_text(encoding="utf-8"),
     )
 
 

@@ -4,6 +4,9 @@ The split is decided per word, before any dialogue exists: a word belongs to the
 ``crc32(word) % 6 == 0``. Training dialogues only draw words from the training side. Evaluation dialogues draw the
 words that matter (names, nouns, verbs, attributes) from the held-out side, so a right answer there cannot be
 remembered: it has to be copied from the prompt.
+
+What is drawn obeys the split. What is written by hand does not ask: ready sentences, descriptions, the values of enums,
+colors and the like hold some words of the held-out side, such as "bike" in the task "fix the bike" and "tall".
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ import zlib
 from collections.abc import Sequence
 
 COLORS = "red blue green yellow white black orange purple pink brown grey silver gold violet".split()
-SIZES = "small medium large tiny huge".split()
 LANGUAGES = (
     "French German Spanish Italian Dutch Polish Greek Turkish Japanese Korean Danish Swedish Norwegian Finnish "
     "Portuguese Russian Arabic Hindi Latin English Welsh Irish Czech Thai"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import random
 import subprocess
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -15,21 +19,24 @@ import pytest
 import torch
 from examples.pocket import skills
 from examples.pocket import words as w
+from examples.pocket.curves import draw, named_log
 from examples.pocket.daily_skills import DAILY
-from examples.pocket.data import offer, training_families
+from examples.pocket.data import evaluation_dialogues, offer, training_dialogues, training_families
+from examples.pocket.dataset import LENGTH as ROW
 from examples.pocket.dataset import Encoder, Rows, pack, render
 from examples.pocket.export import SHIPPED
 from examples.pocket.grading import Case, Reply, cases, parse_calls, right, valid
-from examples.pocket.make import begin
-from examples.pocket.model import Pocket, Shape
+from examples.pocket.make import KEPT, begin, count, keep, positive, share
+from examples.pocket.model import FACTOR, Pocket, Shape
 from examples.pocket.more_skills import MORE
 from examples.pocket.optimizer import Muon, orthogonal
 from examples.pocket.rivals import rivals, twins
-from examples.pocket.tokenizer import letter_pieces
-from examples.pocket.train import Progress, Recipe, load_model, save_checkpoint, train
+from examples.pocket.tokenizer import CONTEXT, TEMPLATE, letter_pieces, train_tokenizer
+from examples.pocket.train import Progress, Recipe, load_model, save_checkpoint, train, weights_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTH = 256
@@ -54,13 +61,25 @@ def tensors(rows: Rows) -> tuple[torch.Tensor, ...]:
 
 def test_the_model_written_out_is_the_one_that_transformers_runs() -> None:
     ours = load_model(SHIPPED / "model.safetensors")
-    theirs = AutoModelForCausalLM.from_pretrained(SHIPPED, dtype=torch.float32)
+    as_trained = AutoConfig.from_pretrained(SHIPPED, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    theirs = AutoModelForCausalLM.from_pretrained(SHIPPED, config=as_trained, dtype=torch.float32)
     ids = torch.randint(0, 2304, (2, 60), generator=torch.Generator().manual_seed(1))
     position, nothing = torch.arange(60).expand(2, -1), torch.zeros_like(ids)
     with torch.inference_mode():
         torch.testing.assert_close(
             ours.logits(ours(ids, position, nothing, nothing)), theirs(ids).logits, atol=1e-3, rtol=0
         )
+
+
+def test_stretched_positions_are_those_of_training_but_for_angles_beyond_a_row() -> None:
+    rotary = AutoModelForCausalLM.from_pretrained(SHIPPED).model.rotary_emb
+    size = 32
+    trained = 10000.0 ** (-torch.arange(0, size, 2).float() / size)
+    turns = trained * ROW / (2 * math.pi)  # within a row
+    torch.testing.assert_close(rotary.inv_freq[turns >= 1], trained[turns >= 1])
+    torch.testing.assert_close(rotary.inv_freq[turns < 0.5], trained[turns < 0.5] / FACTOR)
+    assert 0 < int((turns < 0.5).sum()) < int((turns >= 1).sum())
+    assert FACTOR * ROW >= CONTEXT
 
 
 def test_new_layers_change_nothing_before_they_are_trained() -> None:
@@ -227,23 +246,100 @@ def test_muon_makes_all_directions_equal(shape: tuple[int, int]) -> None:
 
 
 def test_a_run_that_stopped_goes_on_as_if_it_had_not(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    rows = rows_of(tokenizer, 3, 12)
-    recipe = Recipe(rows=2, save_seconds=1e9, decay_share=1e-9)
+    """From one shard into the next, and in the averaged weights, which are what is used in the end."""
+    recipe = Recipe(rate=8e-4, rows=2, save_seconds=1e9, decay_share=1e-9)
+    shards = [rows_of(tokenizer, seed, 3) for seed in range(4)]
+    asked: list[int] = []
 
-    def run(folder: Path, *limits: int) -> dict[str, torch.Tensor]:
-        model = Pocket(Shape(len(tokenizer), layers=1))
+    def shard(number: int) -> Rows:
+        asked.append(number)
+        return shards[number % 4]
+
+    def run(folder: Path, *limits: int) -> dict[str, dict[str, torch.Tensor]]:
         for limit in limits:
-            model = Pocket(Shape(len(tokenizer), layers=1))
-            train(model, lambda number: rows, folder, recipe, limit, compiled=False)
-        return dict(model.named_parameters())
+            train(Pocket(Shape(len(tokenizer), layers=1)), shard, folder, recipe, limit, compiled=False)
+        return {kind: weights_of(folder / "checkpoint.safetensors", kind) for kind in ("weights", "average")}
 
     torch.set_num_threads(1)
-    once, twice = run(tmp_path / "once", 2000), run(tmp_path / "twice", 900, 2000)
-    assert (tmp_path / "once" / "checkpoint.safetensors").exists()
-    for name, value in once.items():
-        assert torch.equal(twice[name], value), name
+    once, twice = run(tmp_path / "once", 4000), run(tmp_path / "twice", 900, 2600, 4000)
+    assert len(set(asked)) > 1
+    for kind, weights in once.items():
+        for name, value in weights.items():
+            assert torch.equal(twice[kind][name], value), (kind, name)
     start = dict(Pocket(Shape(len(tokenizer), layers=1)).named_parameters())
-    assert not torch.equal(once["model.embed_tokens.weight"], start["model.embed_tokens.weight"])
+    assert not torch.equal(once["weights"]["model.embed_tokens.weight"], start["model.embed_tokens.weight"])
+    lines = [json.loads(line) for line in (tmp_path / "once" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert lines[-1]["tokens"] >= 4000  # the log tells the end of a run as well
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("decay_share", 0.0), ("final_share", 2.0), ("rate", -1.0), ("minutes", float("nan"))]
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        replace(Recipe(rate=1e-3, decay_share=0.5), **{name: value})  # type: ignore[arg-type]
+
+
+def test_a_limit_that_is_no_number_of_tokens_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="limit is -5"):
+        train(Pocket(Shape(300, layers=1)), lambda number: rows_of(tokenizer, 1, 1), tmp_path, Recipe(1e-3, 0.5), -5)
+
+
+def test_a_folder_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
+    options = Namespace(**dict.fromkeys(KEPT, 1))
+    keep(options, tmp_path / "run" / "run.json")
+    keep(options, tmp_path / "run" / "run.json")
+    options.rate, options.go_on = 2, 0
+    with pytest.raises(SystemExit, match="--go-on was 1, is 0; --rate was 1, is 2"):
+        keep(options, tmp_path / "run" / "run.json")
+
+
+def test_options_that_no_training_could_follow_are_refused() -> None:
+    assert (count("3"), positive("inf"), share("1")) == (3, float("inf"), 1.0)
+    for kind, texts in [(count, ("0", "-5", "1.5", "x", "")), (positive, ("0", "-1", "nan")), (share, ("0", "1.1"))]:
+        for text in texts:
+            with pytest.raises((ArgumentTypeError, ValueError)):
+                kind(text)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_file({"transformer.wte.weight": torch.zeros(2, 2)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="holds no Pocket"):
+        load_model(tmp_path / "model.safetensors")
+
+
+def test_curves_are_drawn_from_logs_and_from_nothing_else(tmp_path: Path) -> None:
+    log, empty = tmp_path / "log.jsonl", tmp_path / "empty.jsonl"
+    lines = [{"step": 20, "tokens": 1_000_000, "loss": 7.0}, {"step": 40, "tokens": 2_000_000, "loss": 1.0}]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    empty.write_text("", encoding="utf-8")
+    name, points = named_log(f"a=b={log}")
+    assert (name, points) == ("a=b", [(1.0, 7.0), (2.0, 1.0)])
+    assert "a=b</text>" in draw({name: points})
+    for wrong, why in [("nolog", "not NAME=FILE"), (f"a={tmp_path}/none", "no log"), (f"a={empty}", "no losses")]:
+        with pytest.raises(ArgumentTypeError, match=why):
+            named_log(wrong)
+
+
+def test_the_chat_template_is_the_one_in_the_box() -> None:
+    assert TEMPLATE.read_text(encoding="utf-8") == (SHIPPED / "chat_template.jinja").read_text(encoding="utf-8")
+
+
+def test_a_tokenizer_that_cannot_mark_the_assistants_turns_is_refused() -> None:
+    with pytest.raises(ValueError, match="assistant"):
+        Encoder(train_tokenizer([]), LENGTH)
+
+
+def test_what_was_generated_for_the_weights_in_the_box_is_generated_still(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The card says that its command makes these weights again. Whoever changes the data trains them anew."""
+
+    def digest(dialogues: Any) -> str:
+        return hashlib.sha256(json.dumps(list(dialogues), ensure_ascii=False).encode()).hexdigest()[:16]
+
+    assert digest(islice(training_families(1, letter_pieces(tokenizer)), 400)) == "8a017e830b3e86ce"
+    assert digest(islice(training_families(3), 100)) == "f1005e0246227bff"
+    assert digest(islice(training_dialogues(1), 400)) == "f883aa316f0e6e05"
+    assert digest(evaluation_dialogues(20)) == "3c8fbebafe9b0a10"
 
 
 TOOL: dict[str, Any] = {
@@ -296,6 +392,14 @@ def test_the_held_out_dialogues_are_the_same_every_time() -> None:
     assert once == again
     assert len({case.skill for case in once}) == 11
     assert any(case.wanted for case in once)
+
+
+def test_small_talk_before_a_dialogue_makes_its_prompt_longer_and_nothing_else() -> None:
+    for plain, later in zip(cases(1), cases(1, talk_before=3), strict=True):
+        system = [message for message in plain.messages if message["role"] == "system"]
+        assert later.messages[: len(system)] == system
+        assert later.messages[len(system) + 6 :] == plain.messages[len(system) :]
+        assert (later.expected, later.tools) == (plain.expected, plain.tools)
 
 
 @pytest.mark.nightly

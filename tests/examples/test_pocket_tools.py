@@ -30,7 +30,7 @@ from examples.pocket.offered import (
     sample,
 )
 from examples.pocket.rivals import NEAR, TWINS, rivals, same, twins
-from examples.pocket.skills import Skill, skill
+from examples.pocket.skill import Skill, skill
 from examples.pocket.work_skills import WORK
 from hypothesis import given
 from hypothesis import strategies as st
