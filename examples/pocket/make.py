@@ -5,13 +5,14 @@
 
 Stages: train the tokenizer, pretrain, fine-tune, export, evaluate; with ``--go-on`` the first two are left out. The same
 command again goes on where a run has stopped, and repeats export and evaluation. A run may get more or fewer ``--tokens``
-than it began with while its rate is still flat: afterwards the rate would rise again.
+than it began with while its rate is still flat: later the rate would jump.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .finetune import SEED, finetune
 from .model import Pocket, Shape
 from .pretrain import pretrain
 from .tokenizer import train_tokenizer
-from .train import Recipe, load_model, weights_of
+from .train import Recipe, layers_of, load_model, weights_of
 
 KEPT = ("go_on", "layers", "pretrain_tokens", "tokenizer_dialogues", "seed", "rate", "decay")  # through all of a run
 
@@ -50,11 +51,16 @@ def count(text: str) -> int:
     return int(text)
 
 
+def count_or_none(text: str) -> int:
+    """A whole number, 0 too, for an option."""
+    return 0 if text == "0" else count(text)
+
+
 def positive(text: str) -> float:
     """A number above 0, for an option."""
     number = float(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 
@@ -71,35 +77,46 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     add("--out", type=Path, required=True, help="folder for checkpoints, logs and the finished model")
     add("--go-on", action="store_true", help="start from the model in the box instead of from nothing")
     add("--tokens", type=count, default=60_000_000, help="of fine-tuning")
-    add("--minutes", type=positive, default=float("inf"), help="of fine-tuning, if they are over before the tokens")
+    add("--minutes", type=positive, default=math.inf, help="of fine-tuning, if they are over before the tokens")
     add("--rate", type=positive, default=1.5e-3, help="of fine-tuning, before it falls")
     add("--decay", type=share, default=0.6, help="share of the fine-tuning in which the rate falls")
     add("--seed", type=int, default=SEED, help="another one for every time you go on: other dialogues")
     add("--pretrain-tokens", type=count, default=3_000_000)
     add("--tokenizer-dialogues", type=count, default=12_000)
     add("--layers", type=count, help="8 from nothing; with --go-on those of the model in the box, or more of them")
-    add("--per-skill", type=int, default=100, help="held-out dialogues of each skill in the evaluation; 0: tasks only")
+    add(
+        "--per-skill",
+        type=count_or_none,
+        default=100,
+        help="held-out dialogues of each skill in the evaluation; 0: tasks only",
+    )
     add("--eager", action="store_true", help="do not compile the model: slower, but no C++ compiler is needed")
     add("--threads", type=count, default=2)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.layers is None:
+        options.layers = 8 if not options.go_on else layers_of(SHIPPED / "model.safetensors")
+    return options
 
 
-def keep(options: argparse.Namespace, file: Path) -> None:
-    """Write what makes a run what it is into ``file``, or see that the run which began there was the same.
+def check_run(options: argparse.Namespace, file: Path) -> None:
+    """See that the run of which ``file`` tells, if there is one, is this one.
 
     :raises SystemExit: if it was another one.
     """
-    now: dict[str, Any] = {name: getattr(options, name) for name in KEPT}
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else now
+    if not file.exists():
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    now = run_of(options)
     other = [
-        f"--{name.replace('_', '-')} was {before.get(name)}, is {now[name]}"
-        for name in KEPT
-        if before.get(name) != now[name]
+        f"--{key.replace('_', '-')} was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key]
     ]
     if other:
         raise SystemExit(f"{file.parent} holds another run ({'; '.join(other)}): give its options, or another --out.")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+
+
+def run_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What makes a run what it is, to be kept in ``run.json``."""
+    return {name: getattr(options, name) for name in KEPT}
 
 
 def begin(options: argparse.Namespace, vocabulary: int, checkpoint: Path) -> Pocket:
@@ -110,12 +127,12 @@ def begin(options: argparse.Namespace, vocabulary: int, checkpoint: Path) -> Poc
     if checkpoint.exists():
         return load_model(checkpoint, "weights")
     if not options.go_on:
-        return Pocket(Shape(vocabulary, layers=options.layers or Shape(vocabulary).layers))
+        return Pocket(Shape(vocabulary, layers=options.layers))
     model = load_model(SHIPPED / "model.safetensors")
     have = model.shape.layers
-    if not have <= (options.layers or have) <= 2 * have:
+    if not have <= options.layers <= 2 * have:
         raise SystemExit(f"--layers {options.layers}: the model in the box has {have}; it may get up to as many more.")
-    model.grow((options.layers or have) - have)
+    model.grow(options.layers - have)
     return model
 
 
@@ -128,11 +145,13 @@ def main() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a module's property
     out: Path = options.out
     base, tuned = (out / stage / "checkpoint.safetensors" for stage in ("pretrain", "finetune"))
-    keep(options, out / "run.json")
+    check_run(options, out / "run.json")
 
     words = SHIPPED if options.go_on else out / "tokenizer"
     tokenizer = make_tokenizer(words, options.tokenizer_dialogues)
     model = begin(options, len(tokenizer), tuned if tuned.exists() else base)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "run.json").write_text(json.dumps(run_of(options), indent=1) + "\n", encoding="utf-8")
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens in the vocabulary",
         flush=True,

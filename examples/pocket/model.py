@@ -2,7 +2,7 @@
 
 Deep enough to compose "find the matching tool" with "copy its name", narrow enough for two CPU cores. Input and output
 embeddings are one matrix, and the vocabulary is small, so nearly all parameters do work in the layers. The parameters
-have the names that transformers gives to a Llama, so that a checkpoint is a model file that any runtime can load.
+have the names that transformers gives to a Llama, so that ``export.py`` only has to write them down for any runtime.
 
 Its parts and where they come from: RMSNorm (Zhang and Sennrich 2019), rotary positions (Su and others 2021), SwiGLU
 (Shazeer 2020), norms before each part instead of after it (Xiong and others 2020), one matrix for input and output
@@ -193,11 +193,12 @@ class Pocket(nn.Module):
 
 
 def stretched(shape: Shape, trained: int) -> dict[str, float | str]:
-    """Rotary positions for texts longer than the ``trained`` tokens of a row: nothing that the model has seen changes.
+    """Rotary positions for texts longer than the ``trained`` tokens of a row: no angle that the model has not seen.
 
     A pair of channels that turns at least once within a row has been seen at every angle, and keeps its speed. A slower
     one meets angles beyond a row that it has never seen, and fails there; it is slowed down as far as ``FACTOR``, to meet
-    them ``FACTOR`` times as late. That needs no training (NTK by parts: Peng and others 2023, YaRN, section 3.2; written in
+    them ``FACTOR`` times as late. Within a row it turns less than in training then, which costs little, and the model needs
+    no training for it (NTK by parts: Peng and others 2023, YaRN, section 3.2; written in
     the way of Llama 3, by which pairs in between are slowed a little).
     """
     return {

@@ -3,11 +3,11 @@
 ``{city}``-like slots in requests are filled with values that also become the arguments; ``{int:0:35}``-like slots in results
 are drawn afresh; ``{R}`` in an answer is the tool's result. Most are written as the compact text that :func:`skill` reads::
 
-    a|b|c                   alternatives; one is drawn
+    a|b|c                   alternatives; one is drawn (names of tools are parted by spaces)
     city|place = city       a parameter in several spellings, of the kind "city"; several parameters are parted by ";"
     unit? = ...             an optional one
     int:LOW:HIGH            a whole number between these
-    N, Nint                 a number, a whole number
+    N, Nint, money          a number, a whole number, a price
     enum:a,b  enumint:1,2   one of these; the schema lists them
     enum:Fri~Friday/Fridays the value Fri, which the user calls Friday or Fridays
     free:a,b                one of these, but the schema is that of any string
@@ -51,7 +51,7 @@ def skill(
     follow: str = "",
     extras: dict[str, str] | None = None,
 ) -> Skill:
-    """Build a ``Skill`` from compact text: alternatives are separated by ``|``, parameters by ``;``."""
+    """Build a ``Skill`` from compact text, as the head of this file describes it."""
     table: dict[str, tuple[list[str], str, bool]] = {}
     for part in filter(None, (p.strip() for p in params.split(";"))):
         left, kind = part.split("=", 1)

@@ -9,7 +9,7 @@ The data is made on the way, in shards: shard number n follows from the seed and
 started again at any time: weights, averaged weights, optimizer state and progress are kept in safetensors files, and the
 order of the rows follows from the seed. The learning rate warms up, stays flat and falls at the end (warm-up, stable,
 decay: Hu and others 2024), so that a run may be shortened or prolonged while the rate is still flat; what is used in the
-end is a moving average of the last weights, which are less noisy than any of them.
+end is a moving average of the last weights, which is less noisy than any of them.
 """
 
 from __future__ import annotations
@@ -113,6 +113,11 @@ def weights_of(file: Path, kind: str = "average") -> dict[str, Tensor]:
     return {name: value.float() for name, value in (chosen or table).items()}
 
 
+def layers_of(file: Path) -> int:
+    """How many layers a model file has."""
+    return sum(name.endswith("gate_proj.weight") for name in weights_of(file))
+
+
 def load_model(file: Path, kind: str = "average") -> Pocket:
     """The model of a checkpoint or of a model file, of the sizes that stand there (and heads of Pocket's number).
 
@@ -170,9 +175,7 @@ def train(
     rows: Rows | None = None
     order: list[int] = []
     while (done := max(progress.tokens / limit, progress.seconds / 60 / recipe.minutes)) < 1:
-        if rows is None or progress.row + recipe.rows > len(order):
-            if rows is not None:
-                progress.shard, progress.row = progress.shard + 1, 0
+        if rows is None:
             rows = shard(progress.shard)
             order = list(range(len(rows)))
             random.Random(recipe.seed + progress.shard).shuffle(order)
@@ -196,6 +199,8 @@ def train(
             for name, parameter in model.named_parameters():
                 average[name].lerp_(parameter, 1 - keep)
         log.add(loss.item(), seen)
+        if progress.row + recipe.rows > len(order):  # too few are left for a step: those of the next shard follow
+            progress.shard, progress.row, rows = progress.shard + 1, 0, None
         if progress.step % LOG_STEPS == 0 or progress.tokens >= limit:
             log.write(progress, rate)
         if now - saved > recipe.save_seconds:

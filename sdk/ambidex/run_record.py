@@ -337,7 +337,7 @@ async def off_loop(record: RunRecord | StepRecord, write: Callable[[], T]) -> T:
 
 
 def _began_with(task: Sequence[Message], recorded: Sequence[Message]) -> bool:
-    """Whether a run of this task was recorded so; a system message that the task does not have was the agent's."""
+    """Whether a run of this task was recorded so; a task without a system message takes the recorded one."""
     if recorded and isinstance(recorded[0], System) and not isinstance(task[0], System):
         recorded = recorded[1:]
     if tuple(task) == tuple(recorded):

@@ -257,10 +257,14 @@ class AsyncEventStream(StreamState[E]):
             return
         self._ended = True
         self._watcher.closed()
-        if (loop := self._loop) is not None and not loop.is_closed():
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            if self._on_cancel is not None:
+                self._on_cancel()
+        elif asyncio._get_running_loop() is loop:  # a task of now begins, though the loop may be about to end
+            loop.create_task(self.close())
+        else:
             loop.call_soon_threadsafe(lambda: loop.create_task(self.close()))
-        elif self._on_cancel is not None:
-            self._on_cancel()
 
     def __del__(self) -> None:
         self._let_go()

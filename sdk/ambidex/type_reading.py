@@ -73,7 +73,7 @@ def _lazy_parts(schema: object) -> Iterator[dict[str, Any]]:
     if schema.get("type") == "generator":
         yield schema
     for key, item in schema.items():
-        if key not in _DATA:
+        if key not in _DATA or not isinstance(schema.get("type"), str):  # else it is a table of fields by their names
             for part in _lazy_parts(item):
                 if hasattr(schema.get("cls"), "__pydantic_validator__"):
                     raise UnreadableType(

@@ -26,8 +26,8 @@ from examples.pocket.dataset import LENGTH as ROW
 from examples.pocket.dataset import Encoder, Rows, pack, render
 from examples.pocket.export import SHIPPED
 from examples.pocket.grading import Case, Reply, cases, parse_calls, right, valid
-from examples.pocket.make import KEPT, begin, count, keep, positive, share
-from examples.pocket.model import FACTOR, Pocket, Shape
+from examples.pocket.make import KEPT, begin, check_run, count, count_or_none, positive, run_of, share
+from examples.pocket.model import FACTOR, Pocket, Shape, stretched
 from examples.pocket.more_skills import MORE
 from examples.pocket.optimizer import Muon, orthogonal
 from examples.pocket.rivals import rivals, twins
@@ -71,7 +71,8 @@ def test_the_model_written_out_is_the_one_that_transformers_runs() -> None:
         )
 
 
-def test_stretched_positions_are_those_of_training_but_for_angles_beyond_a_row() -> None:
+def test_pairs_that_turn_within_a_row_keep_their_speed_and_slower_ones_are_slowed() -> None:
+    assert AutoConfig.from_pretrained(SHIPPED).rope_parameters == stretched(Shape(2304), ROW)
     rotary = AutoModelForCausalLM.from_pretrained(SHIPPED).model.rotary_emb
     size = 32
     trained = 10000.0 ** (-torch.arange(0, size, 2).float() / size)
@@ -107,7 +108,7 @@ def test_going_on_begins_with_the_model_in_the_box_or_with_what_has_stopped(tmp_
     def begun(**options: Any) -> Pocket:
         return begin(Namespace(**options), shipped.shape.vocabulary, checkpoint)
 
-    assert begun(go_on=True, layers=None).shape == shipped.shape
+    assert begun(go_on=True, layers=have).shape == shipped.shape
     assert begun(go_on=True, layers=have + 1).shape.layers == have + 1
     assert begun(go_on=False, layers=3).shape.layers == 3
     for layers in (have - 1, 2 * have + 1):
@@ -116,7 +117,7 @@ def test_going_on_begins_with_the_model_in_the_box_or_with_what_has_stopped(tmp_
     stopped = Pocket(Shape(shipped.shape.vocabulary, layers=2), seed=3)
     average = {name: value.detach().clone() for name, value in stopped.named_parameters()}
     save_checkpoint(tmp_path, stopped, average, Muon(stopped), Progress())
-    for name, value in begun(go_on=True, layers=None).named_parameters():
+    for name, value in begun(go_on=True, layers=have).named_parameters():
         assert torch.equal(value, dict(stopped.named_parameters())[name])
 
 
@@ -261,8 +262,10 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(tokenizer: PreTrainedTokeni
         return {kind: weights_of(folder / "checkpoint.safetensors", kind) for kind in ("weights", "average")}
 
     torch.set_num_threads(1)
-    once, twice = run(tmp_path / "once", 4000), run(tmp_path / "twice", 900, 2600, 4000)
+    once = run(tmp_path / "once", 4000)
     assert len(set(asked)) > 1
+    twice = run(tmp_path / "twice", *range(1, 4000, 2 * LENGTH - 50), 4000)  # after each step, the last of a shard too
+    assert len(asked) > 2 * len(set(asked))
     for kind, weights in once.items():
         for name, value in weights.items():
             assert torch.equal(twice[kind][name], value), (kind, name)
@@ -286,17 +289,24 @@ def test_a_limit_that_is_no_number_of_tokens_is_refused(tokenizer: PreTrainedTok
 
 
 def test_a_folder_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
-    options = Namespace(**dict.fromkeys(KEPT, 1))
-    keep(options, tmp_path / "run" / "run.json")
-    keep(options, tmp_path / "run" / "run.json")
+    options, file = Namespace(**dict.fromkeys(KEPT, 1)), tmp_path / "run.json"
+    check_run(options, file)
+    assert not file.exists()  # nothing has begun
+    file.write_text(json.dumps(run_of(options)), encoding="utf-8")
+    check_run(options, file)
     options.rate, options.go_on = 2, 0
     with pytest.raises(SystemExit, match="--go-on was 1, is 0; --rate was 1, is 2"):
-        keep(options, tmp_path / "run" / "run.json")
+        check_run(options, file)
 
 
 def test_options_that_no_training_could_follow_are_refused() -> None:
-    assert (count("3"), positive("inf"), share("1")) == (3, float("inf"), 1.0)
-    for kind, texts in [(count, ("0", "-5", "1.5", "x", "")), (positive, ("0", "-1", "nan")), (share, ("0", "1.1"))]:
+    assert (count("3"), count_or_none("0"), positive("1e-3"), share("1")) == (3, 0, 1e-3, 1.0)
+    for kind, texts in [
+        (count, ("0", "-5", "1.5", "x", "")),
+        (count_or_none, ("-1",)),
+        (positive, ("0", "-1", "nan", "inf")),
+        (share, ("0", "1.1")),
+    ]:
         for text in texts:
             with pytest.raises((ArgumentTypeError, ValueError)):
                 kind(text)

@@ -312,6 +312,17 @@ async def test_async_leaving_a_loop_ends_the_stream_at_once_and_closes_it_soon(l
     assert source.closed == 1
 
 
+def test_async_leaving_a_loop_closes_the_stream_though_the_event_loop_ends_then() -> None:
+    source = AsyncSource(ONE, TWO, WHOLE)
+
+    async def leave() -> None:
+        async for _ in AsyncEventStream(source):
+            break
+
+    asyncio.run(leave())
+    assert source.closed
+
+
 @pytest.mark.anyio
 async def test_async_looking_at_a_stream_is_not_reading_it() -> None:
     stream = AsyncEventStream(AsyncSource(ONE, TWO, WHOLE))

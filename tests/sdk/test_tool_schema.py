@@ -273,10 +273,13 @@ def test_an_argument_may_have_an_alias_and_a_default() -> None:
 
 
 def test_every_item_of_an_iterable_is_checked() -> None:
-    def total(numbers: Iterable[int]) -> int:
+    def total(numbers: Iterable[int], metadata: Iterable[int] = (), type: Iterable[int] = ()) -> int:
         return sum(numbers)
 
     assert tool(total).bind({"numbers": [1, 2]}) == {"numbers": [1, 2]}
+    for name in ("metadata", "type"):  # which pydantic's own schema uses, too
+        with pytest.raises(ToolArgumentsInvalid, match=rf"{name}\.0: "):
+            tool(total).bind({"numbers": [1], name: ["q"]})
     with pytest.raises(ToolArgumentsInvalid, match=r"numbers\.1: .*got \"q\"; expected .*array"):
         tool(total).bind({"numbers": [1, "q"]})
 

@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:  # whoever read our output has seen enough: `ambidex ... | head -1`
         standard_streams.discard_output()
         sys.exit(FAILED)
-    except OSError as problem:  # of the standard streams; no other comes this far
+    except OSError as problem:  # of the output; no other comes this far
         standard_streams.discard_output()
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"error: The output cannot be written: {problem.strerror}.\n")
+            sys.stderr.write(f"error: The output cannot be written: {problem.strerror or problem}.\n")
         sys.exit(FAILED)
 
 

@@ -51,7 +51,7 @@ class Screen:
 
     def value(self, value: object) -> None:
         """The answer as JSON, in ASCII where the output is not UTF-8."""
-        is_utf_8 = codecs.lookup(self._out.encoding).name == "utf-8"
+        is_utf_8 = codecs.lookup(self._out.encoding or "utf-8").name == "utf-8"
         self.answer(json.dumps(value, ensure_ascii=not is_utf_8, indent=2) + "\n")
 
     def end_answer(self) -> None:

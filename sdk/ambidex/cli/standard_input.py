@@ -17,13 +17,15 @@ def is_typed() -> bool:
 
 def whole() -> str:
     """Everything until the end of the input."""
-    return _decoded(sys.stdin.buffer.read())
+    with _readable():
+        return _decoded(sys.stdin.buffer.read())
 
 
 def lines(prompt: str) -> Iterator[str]:
     """Line by line, each without its newline; a person is shown `prompt` on stderr or, with line editing, stdout."""
     if not is_typed():
-        yield from (_decoded(line).rstrip("\r\n") for line in sys.stdin.buffer)
+        with _readable():
+            yield from (_decoded(line).rstrip("\r\n") for line in sys.stdin.buffer)
         return
     with contextlib.suppress(ImportError):
         importlib.import_module("readline")  # gives input() its line editing and history
@@ -37,6 +39,14 @@ def lines(prompt: str) -> Iterator[str]:
         except EOFError:
             sys.stderr.write("\n")
             return
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise InvalidRequest(f"The input cannot be read: {problem.strerror or problem}.") from None
 
 
 def _decoded(data: bytes) -> str:
