@@ -125,7 +125,6 @@ class GrammarConstraint:
         has_plain_pieces: bool = True,
         bounds_digits: bool = False,
         must_fit: bool = True,
-        finds_ways: bool = True,
     ) -> None:
         """`left` tokens are there for it; None: it may be left half-written where they run out.
 
@@ -133,8 +132,8 @@ class GrammarConstraint:
         texts             knows how those end that are held to a pattern or a length
         has_plain_pieces  none of these ends in a letter or a digit
         bounds_digits     no more than `MAX_DIGITS` stand in a row outside of texts, if anything else may follow
-        must_fit          raises `InvalidRequest` where not even the shortest text fits; else it is left half-written
-        finds_ways        where no way to a complete text is found, none fits
+        must_fit          raises `InvalidRequest` where not even the shortest text fits; else it is left half-written,
+                          as it is where no way to a complete text was found: that is no proof that there is none
         """
         self._matcher = matcher
         self._ends = ends
@@ -159,13 +158,13 @@ class GrammarConstraint:
         """A short way to a complete text, as far as it was looked for and found."""
         self._way_out = None if left is None else self._find_way_out(left)
         self.shortest = None if self._way_out is None else len(self._way_out)
-        if left is None or (self.shortest is not None and self.shortest <= left):
+        if left is None or self.shortest is None or self.shortest <= left:
             return
         self._way_out = None
-        if must_fit and self.problem is None and (finds_ways or self.shortest is not None):
-            known = "no end of it was found" if self.shortest is None else f"it takes {self.shortest} at least"
+        if must_fit:
             raise InvalidRequest(
-                f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: {known}.",
+                f"{left} tokens (max_tokens) are too few for an answer in the form that was asked for: "
+                f"it takes {self.shortest} at least.",
                 param="max_tokens",
             )
 
@@ -252,10 +251,12 @@ class GrammarConstraint:
         return [token for token in matcher.compute_ff_tokens() if token not in self._ends]
 
     def _find_way_out(self, most: int) -> list[int] | None:
-        """A short way to a complete text from here, greedily; None if it takes far more than so many tokens."""
+        """A short way to a complete text from here, greedily; None if it takes far more than so many steps."""
         matcher, place, written = self._matcher.deep_copy(), self._place, self._written
         tokens: list[int] = []
-        while len(tokens) < min(most, MAX_WAY) + 256 and not matcher.is_error():
+        for _ in range(min(most, MAX_WAY) + 256):
+            if matcher.is_error():
+                break
             if matcher.is_stopped() or matcher.is_accepting():
                 return tokens
             if rest := self._rest_of_way_out(matcher, most - len(tokens)):

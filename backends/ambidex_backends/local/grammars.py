@@ -95,7 +95,6 @@ class Grammars:
             has_plain_pieces=not any(text[-1].isalnum() or text[-1] == " " for text in endings),
             bounds_digits=not isinstance(grammar, (Regex, Lark)),
             must_fit=must_fit,
-            finds_ways=not isinstance(grammar, Lark),
         )
         if constraint.problem is not None:
             raise self._unwritable(f"The form cannot be held ({constraint.problem}) with this model's tokens")

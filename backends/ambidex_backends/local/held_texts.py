@@ -67,6 +67,8 @@ class HeldTexts:
         self._matchers: dict[tuple[int, int | None], Matcher] = {}
         self._known: dict[tuple[int, bytes], list[int] | None] = {}
         """What was found before: most texts begin more than once."""
+        self._hopeless: set[int] = set()
+        """Texts out of which no way was found, though they fitted: a search that fails takes long."""
 
     def __bool__(self) -> bool:
         return bool(self._texts)
@@ -75,7 +77,7 @@ class HeldTexts:
         """The shortest ways to the end of what each of them would make of the end of `written`."""
         for at, text in enumerate(self._texts):
             begin = text.begin(written, place)
-            way = None if begin < 0 else self._way(at, written[begin:])
+            way = None if begin < 0 or at in self._hopeless else self._way(at, written[begin:])
             if way:
                 yield way
 
@@ -97,9 +99,15 @@ class HeldTexts:
         ids = self._ids_of(so_far)
         if len(ids) < len(so_far) or not _fits(self._matcher(at, None), ids):
             return None
+        way = self._limited_way(at, ids, len(so_far) + MAX_WAY)
+        if way is None and ids:  # any limit fits one that has not begun
+            self._hopeless.add(at)
+        return way
+
+    def _limited_way(self, at: int, ids: list[int], longest: int) -> list[int] | None:
         too_few, most = 0, 8  # powers of two: much of what is tried was tried before
         while not _fits(self._matcher(at, most), ids):
-            if most > len(so_far) + MAX_WAY:
+            if most > longest:
                 return None
             too_few, most = most, 2 * most
         limit = bisect_left(range(most), True, too_few, key=lambda limit: _fits(self._matcher(at, limit), ids))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from ambidex.decoding import check_integer, check_number
 from ambidex.errors import InvalidRequest, ModelLoadError
@@ -25,6 +26,9 @@ CHECKS: dict[str, Callable[[object, str], None]] = {
     "max_length": partial(check_integer, at_least=0),
 }
 """The fields that are followed, each with the range that a request's has."""
+
+OF_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
+"""Nobody reads these of a model that is greedy by default."""
 
 NOT_FOLLOWED: dict[str, object] = {
     "bad_words_ids": None,
@@ -55,27 +59,37 @@ def model_defaults(loaded: LoadedModel) -> ModelDefaults:
     generation = loaded.generation
     name = "generation_config.json"
     path = loaded.folder / (name if (loaded.folder / name).is_file() else "config.json")
-    try:
-        for field, check in CHECKS.items():
-            check(getattr(generation, field), field)
-    except InvalidRequest as error:
-        raise ModelLoadError(f"{path}: {error} Correct it there, or take it out.") from None
-    values = {field: getattr(generation, field, None) for field in NOT_FOLLOWED}
-    if ignored := [field for field, value in values.items() if value and value != NOT_FOLLOWED[field]]:
+    values: dict[str, Any] = {}
+    ignored: list[str] = []
+    for field, check in CHECKS.items():
+        value = getattr(generation, field)
+        if field == "top_k" and value == -1:
+            value = 0  # off, as other engines write it
+        try:
+            check(value, field)
+        except InvalidRequest as error:
+            if generation.do_sample or field not in OF_SAMPLING:
+                raise ModelLoadError(f"{path}: {error} Correct it there, or take it out.") from None
+            ignored.append(field)
+            value = None
+        values[field] = value
+    others = {field: getattr(generation, field, None) for field in NOT_FOLLOWED}
+    ignored += [field for field, value in others.items() if value and value != NOT_FOLLOWED[field]]
+    if ignored:
         _log.warning(
             "Answers do not follow %s in these: %s. Requests can ask for most of it.", path, ", ".join(ignored)
         )
     known = range(loaded.embeddings)
     return ModelDefaults(
         do_sample=bool(generation.do_sample),
-        temperature=generation.temperature,
-        top_k=generation.top_k,
-        top_p=generation.top_p,
-        min_p=generation.min_p,
-        typical_p=generation.typical_p,
-        repetition_penalty=generation.repetition_penalty,
-        no_repeat_ngram=generation.no_repeat_ngram_size,
-        min_tokens=generation.min_new_tokens,
+        temperature=values["temperature"],
+        top_k=values["top_k"],
+        top_p=values["top_p"],
+        min_p=values["min_p"],
+        typical_p=values["typical_p"],
+        repetition_penalty=values["repetition_penalty"],
+        no_repeat_ngram=values["no_repeat_ngram_size"],
+        min_tokens=values["min_new_tokens"],
         suppressed=token_ids(generation.suppress_tokens, known),
         suppressed_at_first=token_ids(generation.begin_suppress_tokens, known),
     )

@@ -202,7 +202,7 @@ class TransformersModel:
         try:
             expected = after_four(beside=False)
             difference = after_four(beside=True) - expected
-        except ValueError as error:  # a cache of a class of its own was expected
+        except (ValueError, TypeError, AttributeError) as error:  # a cache of a class of its own was expected
             raise self._no_cache_of_ours(str(error).rstrip(".")) from error
         if difference.norm() > APART * expected.norm():
             raise self._no_cache_of_ours("it is not in the cache, so that one answer would go on with another's")

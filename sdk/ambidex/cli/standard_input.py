@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from ambidex.errors import InvalidRequest
 
@@ -42,7 +42,7 @@ def lines(prompt: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _readable() -> Iterator[None]:
+def _readable() -> Generator[None]:
     try:
         yield
     except OSError as problem:

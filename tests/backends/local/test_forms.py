@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ from ambidex.output import form, validate
 from ambidex.schema_check import schema_problems
 from ambidex_backends.local.constraint import MAX_DIGITS, Constraint
 from ambidex_backends.local.grammars import Grammars
+from ambidex_backends.local.held_texts import HeldTexts
 from ambidex_backends.local.tokenizer import Tokenizer
 from ambidex_backends.local.triggered import TriggeredConstraint
 
@@ -179,9 +181,36 @@ def test_arguments_with_patterns_are_ended_in_every_form_of_a_call(small: Forms)
 
 
 def test_what_cannot_be_ended_in_time_is_refused_however_long_it_is(forms: Forms) -> None:
-    for least in (200, 600, 5000):
+    for least in (200, 600, 3000):
         with pytest.raises(InvalidRequest, match="too few"):
             forms.grammars.constraint(form(text_with(min_length=least)), 40)
+
+
+@dataclass
+class Sum:
+    left: Sum | int  # a greedy way goes on into sums for ever
+    right: Sum | int
+
+
+@pytest.mark.parametrize(
+    "output",
+    [Sum, list[Sum], text_with(min_length=20_000), Regex(r"(\w+\s){10}end"), text_with(pattern=r"^[^\n]{80,}\.$")],
+    ids=str,
+)
+def test_a_form_out_of_which_no_way_is_found_is_held_all_the_same(
+    forms: Forms, output: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for, found = HeldTexts._limited_way, list[object]()
+
+    def counted(*given: Any) -> list[int] | None:
+        way = looked_for(*given)
+        found.extend([way] if given[2] else [])  # of what has not begun little is tried
+        return way
+
+    monkeypatch.setattr(HeldTexts, "_limited_way", counted)
+    constraint = forms.grammars.constraint(form(output), 100_000)
+    assert not constraint.is_complete
+    assert found.count(None) <= 1  # a search that failed is not made again at each step
 
 
 def check_tools(forms: Forms, shared: Path, step: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ambidex import Greedy, Request, collect
+from ambidex import Greedy, Request, Sampling, collect
 from ambidex.errors import ModelLoadError
 from ambidex_backends.local import LocalBackend
 
@@ -70,7 +70,7 @@ def test_a_request_overrides_the_least_number_of_tokens(folder: Path) -> None:
     [
         ("temperature", "0.7"),
         ("temperature", -1.0),
-        ("top_k", -1),
+        ("top_k", -2),
         ("top_p", 0.0),
         ("min_p", 2),
         ("typical_p", [1]),
@@ -82,7 +82,7 @@ def test_a_request_overrides_the_least_number_of_tokens(folder: Path) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_by_file_and_field(field: str, value: Any, folder: Path) -> None:
-    say(folder, **{field: value})
+    say(folder, do_sample=True, **{field: value})
     with pytest.raises(ModelLoadError, match=rf"generation_config\.json: {field} .*{value!r}".replace("[", r"\[")):
         opened(folder)
 
@@ -108,6 +108,18 @@ def test_a_usual_generation_config_is_followed_in_silence(folder: Path, caplog: 
     with caplog.at_level(logging.WARNING, logger="ambidex"):
         opened(folder).close()
     assert not caplog.records
+
+
+def test_what_only_sampling_would_read_keeps_no_greedy_model_from_loading(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    say(folder, do_sample=False, top_k=-1, top_p=0.0)
+    with caplog.at_level(logging.WARNING, logger="ambidex"):
+        backend = opened(folder)
+    assert "in these: top_p." in caplog.text
+    sampled = collect(backend.stream(Request(prompt=PROMPT, max_tokens=4, decoding=Sampling(seed=1))))
+    assert sampled.usage.output_tokens == 4
+    backend.close()
 
 
 @pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
