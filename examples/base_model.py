@@ -5,9 +5,9 @@
     python examples/base_model.py RUN_DIR/pretrained "The weather"   # Pocket before it learnt to chat (pocket/make.py)
 
 A raw prompt goes to the model as it is, without a chat template: this is how base models are used, which were trained
-to continue text and not to chat. Pocket's pretraining gives such a model. It has read nothing but dialogues, every
-token of them: whatever it is given, it goes on in the manner of a dialogue, and says little that is right. Fine-tuning
-then makes it the one who answers.
+to continue text and not to chat. Pocket's pretraining gives such a model. It has read dialogues, every token of them,
+and copying exercises: whatever it is given, it goes on in the manner of one or the other, and says little that is
+right. Fine-tuning then makes it the one who answers.
 """
 
 import argparse

@@ -5,7 +5,7 @@ results. A share of the texts are copying exercises ("a b c, a b c"); they make 
 followed an earlier occurrence of the same word appear within the first minutes (induction heads: Olsson and others
 2022), and those heads do the copying later. In the log that is the second fall of the loss, after one without progress.
 
-What comes out is a base model: it goes on with texts. As all its texts were dialogues, it already writes in their form,
+What comes out is a base model: it goes on with texts. As most of them were dialogues, it already writes in their form,
 ends turns and even writes calls, for the user, the tool and the assistant alike; what it says is seldom right. Its
 attention was spread over everything: the next stage spends it on what the assistant has to say.
 """
