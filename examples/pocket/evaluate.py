@@ -235,7 +235,7 @@ def evaluate(folder: str, per_skill: int = 100, held: bool = True, talk_before: 
     return report
 
 
-def number(text: str) -> int:
+def whole_number(text: str) -> int:
     """A whole number that is not negative, for an option."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
@@ -247,14 +247,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="pocket", help="folder of an exported model, or pocket")
     parser.add_argument(
-        "--per-skill", type=number, default=100, help="dialogues of each of the eleven skills; 0: tasks only"
+        "--per-skill", type=whole_number, default=100, help="dialogues of each of the eleven skills; 0: tasks only"
     )
     parser.add_argument("--free-only", action="store_true", help="leave out what the package holds to schemas")
     parser.add_argument(
-        "--talk-before", type=number, default=0, help="so many turns of small talk before each dialogue: longer prompts"
+        "--talk-before",
+        type=whole_number,
+        default=0,
+        help="so many turns of small talk before each dialogue: longer prompts",
     )
     parser.add_argument("--report", type=Path, help="JSON file for scores and failures")
-    parser.add_argument("--threads", type=number, default=2)
+    parser.add_argument("--threads", type=whole_number, default=2)
     options = parser.parse_args()
     if options.report and (options.report.is_dir() or not options.report.parent.is_dir()):
         parser.error(f"--report: {options.report} cannot be written")  # better now than after minutes of evaluation

@@ -4,8 +4,8 @@
   tool and its arguments fit the tool's schema, whether or not they are what the user wanted.
 * An answer is right when it is the expected sentence (small talk, questions, refusals) or, after a tool's result, when
   every value of the result that the expected sentence mentions stands in it somewhere ("did not work" for an error), in
-  small or capital letters; after yes or no, when it begins as the expected one. So the wording is free, and an answer that says more than it
-  should may pass.
+  small or capital letters; after yes or no, when it begins as the expected one. So the wording is free, and an answer
+  that says more than it should may pass.
 * Every turn has to stop by itself as well.
 """
 

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast
 
 from .data import training_dialogues
 from .dataset import render
-from .evaluate import evaluate
+from .evaluate import evaluate, whole_number
 from .export import SHIPPED, export
 from .finetune import SEED, finetune
 from .model import Pocket, Shape
@@ -49,11 +49,6 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
-
-
-def count_or_none(text: str) -> int:
-    """A whole number, 0 too, for an option."""
-    return 0 if text == "0" else count(text)
 
 
 def positive(text: str) -> float:
@@ -86,7 +81,7 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     add("--layers", type=count, help="8 from nothing; with --go-on those of the model in the box, or more of them")
     add(
         "--per-skill",
-        type=count_or_none,
+        type=whole_number,
         default=100,
         help="held-out dialogues of each skill in the evaluation; 0: tasks only",
     )
@@ -94,7 +89,7 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     add("--threads", type=count, default=2)
     options = parser.parse_args()
     if options.layers is None:
-        options.layers = 8 if not options.go_on else layers_of(SHIPPED / "model.safetensors")
+        options.layers = layers_of(weights_of(SHIPPED / "model.safetensors")) if options.go_on else Shape.layers
     return options
 
 

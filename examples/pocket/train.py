@@ -113,9 +113,9 @@ def weights_of(file: Path, kind: str = "average") -> dict[str, Tensor]:
     return {name: value.float() for name, value in (chosen or table).items()}
 
 
-def layers_of(file: Path) -> int:
-    """How many layers a model file has."""
-    return sum(name.endswith("gate_proj.weight") for name in weights_of(file))
+def layers_of(weights: dict[str, Tensor]) -> int:
+    """How many layers they are of."""
+    return sum(name.endswith("gate_proj.weight") for name in weights)
 
 
 def load_model(file: Path, kind: str = "average") -> Pocket:
@@ -127,8 +127,7 @@ def load_model(file: Path, kind: str = "average") -> Pocket:
     try:
         vocabulary, width = weights["model.embed_tokens.weight"].shape
         inner = weights["model.layers.0.mlp.gate_proj.weight"].shape[0]
-        layers = sum(name.endswith("gate_proj.weight") for name in weights)
-        model = Pocket(Shape(vocabulary, width, inner, layers))
+        model = Pocket(Shape(vocabulary, width, inner, layers_of(weights)))
         model.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"{file} holds no Pocket, or one of another make: {str(error)[:200]}") from error

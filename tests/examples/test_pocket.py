@@ -24,9 +24,10 @@ from examples.pocket.daily_skills import DAILY
 from examples.pocket.data import evaluation_dialogues, offer, training_dialogues, training_families
 from examples.pocket.dataset import LENGTH as ROW
 from examples.pocket.dataset import Encoder, Rows, pack, render
+from examples.pocket.evaluate import whole_number
 from examples.pocket.export import SHIPPED
 from examples.pocket.grading import Case, Reply, cases, parse_calls, right, valid
-from examples.pocket.make import KEPT, begin, check_run, count, count_or_none, positive, run_of, share
+from examples.pocket.make import KEPT, begin, check_run, count, positive, run_of, share
 from examples.pocket.model import FACTOR, Pocket, Shape, stretched
 from examples.pocket.more_skills import MORE
 from examples.pocket.optimizer import Muon, orthogonal
@@ -280,7 +281,7 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(tokenizer: PreTrainedTokeni
 )
 def test_a_recipe_that_cannot_be_followed_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
-        replace(Recipe(rate=1e-3, decay_share=0.5), **{name: value})  # type: ignore[arg-type]
+        replace(Recipe(rate=1e-3, decay_share=0.5), **{name: value})  # type: ignore[arg-type]  # a field by its name
 
 
 def test_a_limit_that_is_no_number_of_tokens_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
@@ -300,10 +301,10 @@ def test_a_folder_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_options_that_no_training_could_follow_are_refused() -> None:
-    assert (count("3"), count_or_none("0"), positive("1e-3"), share("1")) == (3, 0, 1e-3, 1.0)
+    assert (count("3"), whole_number("0"), positive("1e-3"), share("1")) == (3, 0, 1e-3, 1.0)
     for kind, texts in [
         (count, ("0", "-5", "1.5", "x", "")),
-        (count_or_none, ("-1",)),
+        (whole_number, ("-1",)),
         (positive, ("0", "-1", "nan", "inf")),
         (share, ("0", "1.1")),
     ]:

@@ -81,7 +81,7 @@ def test_options_of_a_wrong_type(options: dict[str, Any]) -> None:
         open_one(**{"model": "pocket", "device": "cpu", **options})
 
 
-@pytest.mark.parametrize("name", ["./" + "a" * 5000, "/tmp/a\0b", "~no-such-user-here/model"])
+@pytest.mark.parametrize("name", ["./" + "a" * 5000, "./a\0b", "~no-such-user-here/model"])
 def test_names_that_can_be_no_folder(name: str) -> None:
     with pytest.raises(ModelNotFound):
         LocalBackend(name)
